@@ -1,0 +1,1 @@
+//! `sec`: a native Kamailio module that tells customers from attackers.
