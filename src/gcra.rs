@@ -50,7 +50,12 @@ impl Quota {
         }
         let interval = window_ticks / limit;
         let limit = u32::try_from(limit).ok()?;
-        Some(Quota { interval, tolerance: (u64::from(limit) - 1) * interval, limit, window_ticks })
+        Some(Quota {
+            interval,
+            tolerance: (u64::from(limit) - 1) * interval,
+            limit,
+            window_ticks,
+        })
     }
 
     /// The number of requests.
@@ -79,7 +84,11 @@ impl Quota {
     #[inline]
     pub fn debt(&self, stored: u64, now: u64) -> u64 {
         let ahead = stored.wrapping_sub(now) & TIME_MASK;
-        if ahead > self.tolerance + self.interval { 0 } else { ahead }
+        if ahead > self.tolerance + self.interval {
+            0
+        } else {
+            ahead
+        }
     }
 
     /// How many requests the debt at `now` stands for, rounded up: what an operator reads as
@@ -96,7 +105,9 @@ impl Quota {
 
     /// Takes `requests` requests back from a stored arrival time (never below `now`).
     pub fn refund(&self, stored: u64, now: u64, requests: u32) -> u64 {
-        let debt = self.debt(stored, now).saturating_sub(self.interval * u64::from(requests));
+        let debt = self
+            .debt(stored, now)
+            .saturating_sub(self.interval * u64::from(requests));
         now.wrapping_add(debt) & TIME_MASK
     }
 }
@@ -121,16 +132,23 @@ mod tests {
 
     fn first_denied(quota: Quota, interval_ns: u64) -> Option<usize> {
         let start = 5_000_000_000u64;
-        let arrivals: Vec<u64> =
-            (0..5000).map(|n| (start + n * interval_ns) / TICK_NS).collect();
-        run(quota, &arrivals).iter().position(|within| !within).map(|index| index + 1)
+        let arrivals: Vec<u64> = (0..5000)
+            .map(|n| (start + n * interval_ns) / TICK_NS)
+            .collect();
+        run(quota, &arrivals)
+            .iter()
+            .position(|within| !within)
+            .map(|index| index + 1)
     }
 
     #[test]
     fn a_burst_passes_exactly_the_limit() {
         for (limit, window) in [(1, 1), (7, 2), (30, 2), (100, 300), (700, 2), (60_000, 2)] {
             let quota = Quota::new(limit, window).unwrap();
-            let passed = run(quota, &vec![99; 2 * limit as usize]).iter().filter(|w| **w).count();
+            let passed = run(quota, &vec![99; 2 * limit as usize])
+                .iter()
+                .filter(|w| **w)
+                .count();
             assert_eq!(passed as u64, limit, "{limit} in {window} s");
         }
     }
@@ -173,8 +191,12 @@ mod tests {
     #[test]
     fn refunds_give_back_and_stop_at_nothing() {
         let quota = Quota::new(10, 10).unwrap();
-        let Charge::Within(one) = quota.charge(50, 50) else { panic!("the first request passes") };
-        let Charge::Within(two) = quota.charge(one, 50) else { panic!("so does the second") };
+        let Charge::Within(one) = quota.charge(50, 50) else {
+            panic!("the first request passes")
+        };
+        let Charge::Within(two) = quota.charge(one, 50) else {
+            panic!("so does the second")
+        };
         assert_eq!(quota.level(two, 50), 2);
         assert_eq!(quota.level(quota.refund(two, 50, 1), 50), 1);
         assert_eq!(quota.level(quota.refund(two, 50, 9), 50), 0);

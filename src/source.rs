@@ -24,23 +24,44 @@ impl Source {
     /// addresses are taken together; a mapped IPv4 address is IPv4.
     pub fn new(address: IpAddr, ipv6_prefix: u8) -> Source {
         match address.to_canonical() {
-            IpAddr::V4(v4) => Source { bits: MAPPED | u128::from(u32::from(v4)), length: 128 },
-            IpAddr::V6(v6) => Source { bits: u128::from(v6), length: 128 }.widened(0, ipv6_prefix),
+            IpAddr::V4(v4) => Source {
+                bits: MAPPED | u128::from(u32::from(v4)),
+                length: 128,
+            },
+            IpAddr::V6(v6) => Source {
+                bits: u128::from(v6),
+                length: 128,
+            }
+            .widened(0, ipv6_prefix),
         }
     }
 
     /// The prefix around this source: `v4` (0…32) or `v6` (0…128) leading bits, whichever its
     /// family is. A source that is wider already stays as it is.
     pub fn widened(self, v4: u8, v6: u8) -> Source {
-        let wanted = if self.is_ipv4() { 96 + v4.min(32) } else { v6.min(128) };
+        let wanted = if self.is_ipv4() {
+            96 + v4.min(32)
+        } else {
+            v6.min(128)
+        };
         let length = self.length.min(wanted);
-        let mask = if length == 0 { 0 } else { u128::MAX << (128 - length) };
-        Source { bits: self.bits & mask, length }
+        let mask = if length == 0 {
+            0
+        } else {
+            u128::MAX << (128 - length)
+        };
+        Source {
+            bits: self.bits & mask,
+            length,
+        }
     }
 
     /// Rebuilds a source from what [`Source::bits`] and [`Source::length`] gave.
     pub fn from_parts(bits: u128, length: u8) -> Source {
-        Source { bits, length: length.min(128) }
+        Source {
+            bits,
+            length: length.min(128),
+        }
     }
 
     /// The 128 bits, IPv4 mapped.
@@ -113,7 +134,10 @@ mod tests {
         let wide = source("192.0.2.77").widened(24, 48);
         assert_eq!(wide.to_string(), "192.0.2.0/24");
         assert_eq!(wide.widened(32, 64), wide);
-        assert_eq!(source("2001:db8:1:2::5").widened(24, 48).to_string(), "2001:db8:1::/48");
+        assert_eq!(
+            source("2001:db8:1:2::5").widened(24, 48).to_string(),
+            "2001:db8:1::/48"
+        );
         assert_eq!(source("::1").widened(0, 0).to_string(), "::/0");
         assert_eq!(source("10.0.0.1").widened(0, 0).to_string(), "0.0.0.0/0");
     }

@@ -1,0 +1,154 @@
+//! The operator's rules as plain values: what `modparam` lines become after `config` checked
+//! them. Read by the engine in every process; never changed after start.
+#![forbid(unsafe_code)]
+
+use crate::gcra::Quota;
+
+/// At most this many limits: two bits of a rate word hold the index.
+pub const MAX_LIMITS: usize = 4;
+
+/// All the rules. Times in seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `rate`, in the order of definition.
+    pub limits: Vec<Limit>,
+    /// `ipv6_prefix`: 48…64.
+    pub ipv6_prefix: u8,
+    /// `ban_time`, `ban_factor`, `ban_max_time`, `ban_memory`.
+    pub bans: Bans,
+    /// `strike_limit`: so many weighted offences within `strike_window` lead to a ban.
+    pub strike_limit: u32,
+    /// `strike_window` in seconds.
+    pub strike_window: u64,
+    /// `whitelist_time`: life in seconds of an entry added without one.
+    pub whitelist_time: u64,
+    /// `whitelist_rate`: ceiling of a dynamic whitelist entry.
+    pub whitelist_rate: Quota,
+    /// `whitelist_cooldown`: seconds for which a revoked entry cannot be added again.
+    pub whitelist_cooldown: u64,
+    /// `trust_time`: seconds of trust after a successful authentication.
+    pub trust_time: u64,
+    /// `trust_rate`: ceiling of a trusted source instead of the ordinary `requests` limits.
+    pub trust_rate: Quota,
+    /// `unban_grace`: seconds after an unban in which offences limit but do not ban.
+    pub unban_grace: u64,
+}
+
+/// How bans grow. Seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bans {
+    /// `ban_time`: the first ban.
+    pub first: u64,
+    /// `ban_factor`: each repeat is so many times longer.
+    pub factor: u64,
+    /// `ban_max_time`: the ceiling.
+    pub longest: u64,
+    /// `ban_memory`: how long an offender is remembered after a ban ended.
+    pub memory: u64,
+}
+
+impl Bans {
+    /// Seconds of the ban after `repeats` earlier ones.
+    pub fn seconds(&self, repeats: u32) -> u64 {
+        let grown = (0..repeats.min(64)).fold(self.first, |secs, _| {
+            secs.saturating_mul(self.factor).min(self.longest)
+        });
+        grown.min(self.longest)
+    }
+}
+
+/// One `rate`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// `name=`: at most [`Limit::NAME_MAX`] bytes of `[A-Za-z0-9_-]`.
+    pub name: String,
+    /// `limit=` and `window=`.
+    pub quota: Quota,
+    /// `count=`.
+    pub count: Count,
+    /// `per=<v4>/<v6>`: prefix lengths at which sources are taken together.
+    pub per: (u8, u8),
+    /// `action=`.
+    pub action: Action,
+}
+
+impl Limit {
+    /// Longest name in bytes.
+    pub const NAME_MAX: usize = 24;
+}
+
+/// `count=`: what a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Every request.
+    Requests,
+    /// Offences reported by `sec_auth_failed` and `sec_strike`.
+    Failures,
+    /// Requests of these methods: a set of [`method_bit`]s.
+    Methods(u32),
+}
+
+/// `action=`: what being over a limit means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The source is banned.
+    Ban,
+    /// The request is denied, the source stays.
+    Limit,
+    /// It is only counted.
+    Shadow,
+}
+
+/// The methods that `count=` can name: RFC 3261 and its extensions.
+pub const METHODS: [&str; 14] = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "OPTIONS",
+    "REGISTER",
+    "PRACK",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "PUBLISH",
+    "INFO",
+    "REFER",
+    "MESSAGE",
+    "UPDATE",
+];
+
+/// The bit of a method in [`Count::Methods`]; `None` for a method that is not in [`METHODS`].
+/// Methods are case-sensitive (RFC 3261, 7.1).
+pub fn method_bit(method: &[u8]) -> Option<u32> {
+    let index = METHODS
+        .iter()
+        .position(|known| known.as_bytes() == method)?;
+    Some(1 << index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bans_grow_to_their_ceiling() {
+        let bans = Bans {
+            first: 300,
+            factor: 2,
+            longest: 86_400,
+            memory: 86_400,
+        };
+        assert_eq!(bans.seconds(0), 300);
+        assert_eq!(bans.seconds(1), 600);
+        assert_eq!(bans.seconds(3), 2400);
+        assert_eq!(bans.seconds(30), 86_400);
+        assert_eq!(bans.seconds(u32::MAX), 86_400);
+    }
+
+    #[test]
+    fn methods_are_case_sensitive() {
+        assert_eq!(method_bit(b"INVITE"), Some(1));
+        assert_eq!(method_bit(b"invite"), None);
+        assert_eq!(method_bit(b""), None);
+    }
+}
