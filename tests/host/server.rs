@@ -1,0 +1,178 @@
+//! One running Kamailio: started in a directory of its own, stopped by its process id.
+//!
+//! Owned by the test or the demo that started it. When it goes out of scope it is stopped and
+//! nothing of it may be left; when a test fails, the server's log is printed with the failure.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::config::{self, Config, Launch};
+use super::{PATIENCE, process, wait_for, wait_until};
+
+/// A server that is up.
+pub struct Kamailio {
+    directory: TempDir,
+    mark: String,
+    /// The process that was started; a daemon's has already ended.
+    child: Child,
+    /// Kamailio's main process.
+    main: i32,
+    stopped: bool,
+}
+
+impl Kamailio {
+    /// Starts a server and waits until it answers commands.
+    ///
+    /// # Panics
+    /// When it does not come up; its log is in the message.
+    pub fn start(config: Config) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let path = directory.path();
+        // A server that gives up its rights has to reach its socket and its log all the same.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777))
+            .expect("the directory can be opened to all");
+        let arguments = config.write(path);
+        let mark = process::new_mark();
+        let mut command = Command::new("kamailio");
+        command.args(arguments).args(["-m", "32", "-M", "8"]);
+        command.args(["-w", &path.display().to_string()]);
+        let pid_file = path.join("pid");
+        match config.launch {
+            Launch::Foreground => command.args(["-DD", "-E"]),
+            Launch::SingleProcess => command.args(["-D", "-E"]),
+            Launch::Daemon { user } => command
+                .args(["-u", user, "-P", &pid_file.display().to_string()])
+                .args([
+                    "--log-engine",
+                    &format!("file:{}", path.join("log").display()),
+                ]),
+        };
+        let log = File::create(path.join("log")).expect("the log can be made");
+        let child = command
+            .env(process::MARK, &mark)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("kamailio can be run");
+        let main = child.id().try_into().expect("a process number");
+        let mut server = Self {
+            directory,
+            mark,
+            child,
+            main,
+            stopped: false,
+        };
+        if matches!(config.launch, Launch::Daemon { .. }) {
+            server.main = wait_for("the daemon's process number", || {
+                fs::read_to_string(&pid_file).ok()?.trim().parse().ok()
+            });
+        }
+        server.wait_until_ready(config.launch);
+        server
+    }
+
+    fn wait_until_ready(&mut self, launch: Launch) {
+        wait_until("Kamailio to answer commands", || {
+            let ended = self.child.try_wait().expect("the child can be asked");
+            let expected = matches!(launch, Launch::Daemon { .. });
+            if let Some(status) = ended.filter(|status| !expected || !status.success()) {
+                self.stopped = true;
+                panic!("Kamailio did not start ({status}):\n{}", self.log());
+            }
+            self.control_socket().exists() && self.kamcmd(&["core.uptime"]).is_ok()
+        });
+    }
+
+    /// Everything it has written to its log so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.directory.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Its directory, with the configuration and the control socket.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its main process.
+    pub fn pid(&self) -> i32 {
+        self.main
+    }
+
+    /// Every process of it, the module's own included.
+    pub fn all_processes(&self) -> Vec<i32> {
+        process::marked(&self.mark)
+    }
+
+    /// Sends a signal to one of its processes.
+    pub fn signal(&self, pid: i32, signal: Signal) {
+        assert!(
+            self.all_processes().contains(&pid),
+            "{pid} is no process of this server"
+        );
+        process::signal(pid, signal);
+    }
+
+    pub(super) fn control_socket(&self) -> PathBuf {
+        config::control_socket(self.directory.path())
+    }
+
+    /// Stops it as an init system does and waits for its end; the log it leaves.
+    ///
+    /// # Panics
+    /// When it does not end, or ends and leaves a process behind.
+    pub fn stop(mut self) -> String {
+        let result = self.end();
+        let log = self.log();
+        if let Err(reason) = result {
+            panic!("{reason}\n{log}");
+        }
+        log
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.stopped = true;
+        process::signal(self.main, Signal::SIGTERM);
+        let start = Instant::now();
+        loop {
+            let ended = self.child.try_wait().map_err(|error| error.to_string())?;
+            let left = process::marked(&self.mark);
+            let left: Vec<i32> = left
+                .into_iter()
+                .filter(|pid| process::alive(*pid))
+                .collect();
+            if ended.is_some() && left.is_empty() {
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                let names: Vec<String> = left.iter().map(|pid| process::describe(*pid)).collect();
+                left.iter()
+                    .for_each(|pid| process::signal(*pid, Signal::SIGKILL));
+                let _reaped = self.child.wait();
+                return Err(format!("still running after SIGTERM: {}", names.join(", ")));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Kamailio {
+    fn drop(&mut self) {
+        let result = if self.stopped { Ok(()) } else { self.end() };
+        if std::thread::panicking() {
+            eprintln!(
+                "--- log of the failed test's Kamailio ---\n{}---",
+                self.log()
+            );
+        } else if let Err(reason) = result {
+            panic!("{reason}\n{}", self.log());
+        }
+    }
+}
