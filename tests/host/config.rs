@@ -294,7 +294,7 @@ pub fn module_file(panicking: bool) -> PathBuf {
     let path = if panicking {
         target.join("fault").join("release").join("libsec.so")
     } else {
-        profile.join("libsec.so")
+        profile.join("deps").join("libsec.so")
     };
     assert!(
         path.exists(),
