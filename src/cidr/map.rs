@@ -1,0 +1,415 @@
+//! From an address to the value of the longest prefix around it: segments in sorted columns under
+//! a first-level index, both families apart.
+//!
+//! Built once (a few milliseconds for 100,000 prefixes), then only read: by SIP workers, from
+//! memory of their own ([`PrefixMap`]) or from columns that lie elsewhere ([`PrefixTable`]). A
+//! look-up reads two index words and halves the handful of segments between them.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use super::prefix::{Prefix, bits, is_mapped};
+use super::segments::{Range, flatten};
+
+/// Finest first-level index: 2^16 parts of the address space.
+const INDEX_BITS_MAX: u32 = 16;
+/// Fewer segments than this are searched without an index: they fit a few cache lines.
+const INDEXED_FROM: usize = 64;
+/// The IPv6 index divides 2000::/3, all global unicast (RFC 4291, 2.4); whatever lies before or
+/// behind counts to its first or last part.
+const V6_BASE: u64 = 0x2000_0000_0000_0000;
+const V6_BITS: u32 = 61;
+
+/// A read-only array, wherever it lies: a slice, or atomics in shared memory.
+pub trait Column<T> {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+    /// The value in a row; `None` beyond the end.
+    fn at(&self, row: usize) -> Option<T>;
+}
+
+impl<T: Copy> Column<T> for &[T] {
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn at(&self, row: usize) -> Option<T> {
+        self.get(row).copied()
+    }
+}
+
+/// The columns of a map. They may hold anything, as memory does that a writer is just changing:
+/// the answer is then meaningless, but it comes, in bounded time and without a panic.
+#[derive(Clone, Copy, Debug)]
+pub struct PrefixTable<H, D, Q> {
+    /// For each part of the IPv4 space the first segment that starts in it or later, and one row
+    /// more: 2^n + 1 rows, or none.
+    pub v4_index: D,
+    /// Where the IPv4 segments start, ascending.
+    pub v4_starts: D,
+    /// What each IPv4 segment holds; 0 is nothing.
+    pub v4_values: H,
+    /// As for IPv4, over 2000::/3.
+    pub v6_index: D,
+    /// Where the IPv6 segments start: the upper 64 bits.
+    pub v6_starts: Q,
+    /// The lower 64 bits, read only where the upper ones are equal.
+    pub v6_starts_low: Q,
+    /// What each IPv6 segment holds; 0 is nothing.
+    pub v6_values: H,
+}
+
+impl<H: Column<u16>, D: Column<u32>, Q: Column<u64>> PrefixTable<H, D, Q> {
+    /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
+    #[inline]
+    pub fn get(&self, address: IpAddr) -> Option<NonZeroU16> {
+        let bits = bits(address);
+        let value = if is_mapped(bits) {
+            let wanted = bits as u32;
+            let rows = candidates(&self.v4_index, self.v4_starts.rows(), |n| {
+                v4_part(wanted, n)
+            })?;
+            let row = last_row(rows, |row| Some(self.v4_starts.at(row)? <= wanted))?;
+            self.v4_values.at(row)
+        } else {
+            let (high, low) = ((bits >> 64) as u64, bits as u64);
+            let rows = candidates(&self.v6_index, self.v6_starts.rows(), |n| v6_part(high, n))?;
+            let row = last_row(rows, |row| {
+                let start = self.v6_starts.at(row)?;
+                Some(start < high || (start == high && self.v6_starts_low.at(row)? <= low))
+            })?;
+            self.v6_values.at(row)
+        };
+        NonZeroU16::new(value?)
+    }
+}
+
+/// The rows among which the segment starts, or before which it lies. `None` for an empty map.
+#[inline]
+fn candidates<D: Column<u32>>(
+    index: &D,
+    rows: usize,
+    part: impl FnOnce(u32) -> usize,
+) -> Option<(usize, usize)> {
+    if rows == 0 {
+        return None;
+    }
+    let Some(index_bits) = index.rows().saturating_sub(1).checked_ilog2() else {
+        return Some((0, rows));
+    };
+    let part = part(index_bits.min(INDEX_BITS_MAX));
+    let (from, to) = (index.at(part)?, index.at(part + 1)?);
+    Some((from as usize, rows.min(to as usize)))
+}
+
+/// The last row of which `starts` holds: among `from..to`, or the one before them.
+#[inline]
+fn last_row(
+    (mut from, mut to): (usize, usize),
+    starts: impl Fn(usize) -> Option<bool>,
+) -> Option<usize> {
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if starts(middle)? {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    from.checked_sub(1)
+}
+
+/// The part of the IPv4 space, of 2^`index_bits`, in which an address lies.
+#[inline]
+fn v4_part(address: u32, index_bits: u32) -> usize {
+    (u64::from(address) >> (32 - index_bits)) as usize
+}
+
+/// The same for the upper half of an IPv6 address.
+#[inline]
+fn v6_part(high: u64, index_bits: u32) -> usize {
+    let part = high.saturating_sub(V6_BASE) >> (V6_BITS - index_bits);
+    part.min((1 << index_bits) - 1) as usize
+}
+
+/// A map that owns its columns. Without entries it holds no memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrefixMap {
+    v4_index: Vec<u32>,
+    v4_starts: Vec<u32>,
+    v4_values: Vec<u16>,
+    v6_index: Vec<u32>,
+    v6_starts: Vec<u64>,
+    v6_starts_low: Vec<u64>,
+    v6_values: Vec<u16>,
+}
+
+impl PrefixMap {
+    /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
+    #[inline]
+    pub fn get(&self, address: IpAddr) -> Option<NonZeroU16> {
+        self.table().get(address)
+    }
+
+    /// Whether no prefix is in it.
+    pub fn is_empty(&self) -> bool {
+        self.v4_starts.is_empty() && self.v6_starts.is_empty()
+    }
+
+    /// The columns, to look up in or to copy elsewhere.
+    #[inline]
+    pub fn table(&self) -> PrefixTable<&[u16], &[u32], &[u64]> {
+        PrefixTable {
+            v4_index: &self.v4_index,
+            v4_starts: &self.v4_starts,
+            v4_values: &self.v4_values,
+            v6_index: &self.v6_index,
+            v6_starts: &self.v6_starts,
+            v6_starts_low: &self.v6_starts_low,
+            v6_values: &self.v6_values,
+        }
+    }
+}
+
+/// Collects prefixes for a [`PrefixMap`].
+#[derive(Clone, Debug, Default)]
+pub struct PrefixMapBuilder {
+    v4: Vec<Range>,
+    v6: Vec<Range>,
+}
+
+impl PrefixMapBuilder {
+    /// Without prefixes.
+    pub fn new() -> PrefixMapBuilder {
+        PrefixMapBuilder::default()
+    }
+
+    /// Adds a prefix; a later one of the same prefix replaces it.
+    pub fn insert(&mut self, prefix: Prefix, value: NonZeroU16) {
+        let (first, last) = (prefix.first(), prefix.last());
+        if prefix.is_ipv4() {
+            let low = |bits: u128| u128::from(bits as u32);
+            self.v4.push((low(first), low(last), value.get()));
+        } else {
+            self.v6.push((first, last, value.get()));
+        }
+    }
+
+    /// Flattens and indexes: n log n in the number of prefixes.
+    pub fn build(self) -> PrefixMap {
+        let v4 = flatten(self.v4, u128::from(u32::MAX));
+        let v6 = flatten(self.v6, u128::MAX);
+        let v4_starts: Vec<u32> = v4.iter().map(|&(start, _)| start as u32).collect();
+        let v6_starts: Vec<u64> = v6.iter().map(|&(start, _)| (start >> 64) as u64).collect();
+        PrefixMap {
+            v4_index: index(&v4_starts, v4_part),
+            v4_starts,
+            v4_values: v4.iter().map(|&(_, value)| value).collect(),
+            v6_index: index(&v6_starts, v6_part),
+            v6_starts,
+            v6_starts_low: v6.iter().map(|&(start, _)| start as u64).collect(),
+            v6_values: v6.iter().map(|&(_, value)| value).collect(),
+        }
+    }
+}
+
+/// The first-level index: about as many parts as there are segments, so that it never costs more
+/// memory than they do and the segments of a part stay few.
+fn index<T: Copy>(starts: &[T], part: impl Fn(T, u32) -> usize) -> Vec<u32> {
+    if starts.len() < INDEXED_FROM {
+        return Vec::new();
+    }
+    let index_bits = starts.len().ilog2().min(INDEX_BITS_MAX);
+    let parts = 1usize << index_bits;
+    let mut index = Vec::with_capacity(parts + 1);
+    for (row, &start) in starts.iter().enumerate() {
+        let first_of = part(start, index_bits) + 1;
+        if index.len() < first_of {
+            index.resize(first_of, row as u32);
+        }
+    }
+    index.resize(parts + 1, starts.len() as u32);
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+    fn map(entries: &[(Prefix, u16)]) -> PrefixMap {
+        let mut builder = PrefixMapBuilder::new();
+        for &(prefix, value) in entries {
+            builder.insert(prefix, NonZeroU16::new(value).unwrap());
+        }
+        builder.build()
+    }
+
+    fn value(map: &PrefixMap, address: &str) -> Option<u16> {
+        map.get(address.parse().unwrap()).map(NonZeroU16::get)
+    }
+
+    /// The definition: the longest of all prefixes around the address, of equals the last.
+    fn linear(entries: &[(Prefix, u16)], address: IpAddr) -> Option<NonZeroU16> {
+        let around = entries
+            .iter()
+            .filter(|(prefix, _)| prefix.contains(address));
+        let longest = around.max_by_key(|(prefix, _)| prefix.length());
+        longest.and_then(|&(_, value)| NonZeroU16::new(value))
+    }
+
+    #[test]
+    fn the_longest_prefix_wins() {
+        let entries: Vec<(Prefix, u16)> = [
+            ("10.0.0.0/8", 1),
+            ("10.1.0.0/16", 2),
+            ("10.1.2.3", 3),
+            ("255.255.255.0/24", 4),
+            ("2001:db8::/32", 5),
+            ("2001:db8::1", 6),
+            ("::/0", 7),
+        ]
+        .map(|(text, value)| (text.parse().unwrap(), value))
+        .to_vec();
+        let map = map(&entries);
+        for (address, expected) in [
+            ("9.255.255.255", None),
+            ("10.0.0.0", Some(1)),
+            ("10.1.2.2", Some(2)),
+            ("10.1.2.3", Some(3)),
+            ("::ffff:10.1.2.3", Some(3)),
+            ("10.1.2.4", Some(2)),
+            ("10.255.255.255", Some(1)),
+            ("11.0.0.0", None),
+            ("255.255.255.255", Some(4)),
+            ("0.0.0.0", None),
+            ("2001:db8::", Some(5)),
+            ("2001:db8::1", Some(6)),
+            ("2001:db8::2", Some(5)),
+            ("2001:db9::", Some(7)),
+            ("::", Some(7)),
+            ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some(7)),
+        ] {
+            assert_eq!(value(&map, address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_empty_map_costs_and_finds_nothing() {
+        let map = map(&[]);
+        assert!(map.is_empty());
+        assert_eq!(map, PrefixMap::default());
+        assert_eq!(value(&map, "192.0.2.1"), None);
+        assert_eq!(value(&map, "::1"), None);
+    }
+
+    #[test]
+    fn the_last_of_equal_prefixes_counts() {
+        let prefix = "192.0.2.0/24".parse().unwrap();
+        assert_eq!(
+            value(&map(&[(prefix, 1), (prefix, 2)]), "192.0.2.9"),
+            Some(2)
+        );
+    }
+
+    /// Shared memory that another process may be writing is read through atomics.
+    struct Shared<'a, A>(&'a [A]);
+
+    macro_rules! column_of_atomics {
+        ($($atomic:ty, $value:ty);*) => {$(
+            impl Column<$value> for Shared<'_, $atomic> {
+                fn rows(&self) -> usize {
+                    self.0.len()
+                }
+                fn at(&self, row: usize) -> Option<$value> {
+                    Some(self.0.get(row)?.load(Ordering::Relaxed))
+                }
+            }
+        )*};
+    }
+    column_of_atomics!(AtomicU16, u16; AtomicU32, u32; AtomicU64, u64);
+
+    #[test]
+    fn columns_of_atomics_serve_as_well() {
+        let starts = [1 << 8, 2 << 8].map(AtomicU32::new);
+        let values = [7, 0].map(AtomicU16::new);
+        let table = PrefixTable {
+            v4_index: Shared(&[] as &[AtomicU32]),
+            v4_starts: Shared(&starts),
+            v4_values: Shared(&values),
+            v6_index: Shared(&[]),
+            v6_starts: Shared(&[] as &[AtomicU64]),
+            v6_starts_low: Shared(&[]),
+            v6_values: Shared(&[]),
+        };
+        assert_eq!(table.get("0.0.1.9".parse().unwrap()), NonZeroU16::new(7));
+        assert_eq!(table.get("0.0.2.0".parse().unwrap()), None);
+        assert_eq!(table.get("::1".parse().unwrap()), None);
+    }
+
+    fn address(v4: bool, bits: u128) -> IpAddr {
+        match v4 {
+            true => IpAddr::from((bits as u32).to_be_bytes()),
+            false => IpAddr::from(bits.to_be_bytes()),
+        }
+    }
+
+    /// Prefixes that nest: few distinct leading bits, all lengths; the index begins to matter.
+    fn entries() -> impl Strategy<Value = Vec<(Prefix, u16)>> {
+        let entry = (any::<bool>(), any::<u128>(), 0u8..=128, 0u32..128, 1u16..5);
+        let entry = entry.prop_filter_map("a mapped prefix", |(v4, bits, length, near, value)| {
+            let length = if v4 { length % 33 } else { length };
+            let base = if v4 { 0xc000_0000 } else { 0x2001 << 112 };
+            let prefix = Prefix::new(address(v4, base ^ (bits >> near)), length);
+            Some((prefix.ok()?, value))
+        });
+        prop::collection::vec(entry, 0..200)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn agrees_with_linear_longest_match(
+            entries in entries(),
+            probes in prop::collection::vec((any::<bool>(), any::<u128>()), 20),
+        ) {
+            let map = map(&entries);
+            let borders = entries.iter().flat_map(|(prefix, _)| {
+                let (first, last) = (prefix.first(), prefix.last());
+                [first, last, first.wrapping_sub(1), last.wrapping_add(1)]
+                    .map(|bits| address(false, bits).to_canonical())
+            });
+            for probe in borders.chain(probes.iter().map(|&(v4, bits)| address(v4, bits))) {
+                prop_assert_eq!(map.get(probe), linear(&entries, probe), "{}", probe);
+            }
+        }
+
+        /// A reader may see columns half rewritten.
+        #[test]
+        fn garbage_never_panics(
+            halves in prop::collection::vec(any::<u16>(), 0..20),
+            words in prop::collection::vec(any::<u32>(), 0..70),
+            starts in prop::collection::vec(0u32..40, 0..20),
+            longs in prop::collection::vec(any::<u64>(), 0..20),
+            bits: u128,
+        ) {
+            let table = PrefixTable {
+                v4_index: &words[..],
+                v4_starts: &starts[..],
+                v4_values: &halves[..],
+                v6_index: &starts[..],
+                v6_starts: &longs[..],
+                v6_starts_low: &[][..],
+                v6_values: &halves[..],
+            };
+            for v4 in [true, false] {
+                let found = table.get(address(v4, bits));
+                prop_assert!(found.is_none_or(|value| halves.contains(&value.get())));
+            }
+        }
+    }
+}
