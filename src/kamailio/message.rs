@@ -1,0 +1,358 @@
+//! The SIP message that a worker is working on, read only.
+//!
+//! Made by the shims for the length of one call; `check.rs` takes its facts from it. What the core
+//! has parsed anyway costs nothing; the user parts parse a header on the first request, with the
+//! core's parser and its private memory, in the only process that owns the message. Nothing here
+//! changes a message.
+
+use std::ffi::c_int;
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ptr::NonNull;
+
+use super::{str, sys};
+
+/// The most bytes that [`Message::header`] looks at, and so the bound of its cost.
+pub const HEADER_SCAN_MAX: usize = 8192;
+
+/// How a message came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The source address can be forged.
+    Udp,
+    /// A handshake has proved the source address, as with all below.
+    Tcp,
+    /// TCP under TLS.
+    Tls,
+    /// SCTP.
+    Sctp,
+    /// WebSocket.
+    Ws,
+    /// WebSocket under TLS.
+    Wss,
+    /// Something that this build does not know; treated as forgeable.
+    Other,
+}
+
+impl Transport {
+    /// Whether a handshake has shown that the sender receives at the source address.
+    pub fn is_validated(self) -> bool {
+        !matches!(self, Transport::Udp | Transport::Other)
+    }
+
+    fn from_number(number: i64) -> Transport {
+        match number {
+            1 => Transport::Udp,
+            2 => Transport::Tcp,
+            3 => Transport::Tls,
+            4 => Transport::Sctp,
+            5 => Transport::Ws,
+            6 => Transport::Wss,
+            _ => Transport::Other,
+        }
+    }
+}
+
+/// A message of the core, borrowed for the length of a call.
+pub struct Message<'a> {
+    raw: NonNull<sys::sip_msg>,
+    borrowed: PhantomData<&'a sys::sip_msg>,
+}
+
+impl<'a> Message<'a> {
+    /// Borrows the core's message; none for a null pointer.
+    ///
+    /// # Safety
+    /// `raw` must be null or a message that the core has parsed the first line of, and that stays
+    /// valid and is used by this process alone for `'a`.
+    pub(super) unsafe fn from_raw(raw: *mut sys::sip_msg) -> Option<Message<'a>> {
+        NonNull::new(raw).map(|raw| Message {
+            raw,
+            borrowed: PhantomData,
+        })
+    }
+
+    fn msg(&self) -> &sys::sip_msg {
+        // SAFETY: `from_raw` was promised a valid message, and no reference outlives a parser call.
+        unsafe { self.raw.as_ref() }
+    }
+
+    /// Tells this message from every other that this process has worked on lately: the core's
+    /// number of the message, and the process that numbered it.
+    pub fn key(&self) -> (u32, i32) {
+        (self.msg().id, self.msg().pid)
+    }
+
+    /// Whether it is a request.
+    pub fn is_request(&self) -> bool {
+        i64::from(self.msg().first_line.type_) == i64::from(sys::SIP_REQUEST)
+    }
+
+    /// Whether it is a reply.
+    pub fn is_reply(&self) -> bool {
+        i64::from(self.msg().first_line.type_) == i64::from(sys::SIP_REPLY)
+    }
+
+    /// Whether the core made it up, for an event route or a timer: its source is nobody's.
+    pub fn is_faked(&self) -> bool {
+        let event = sys::ONEVENT_ROUTE as c_int;
+        // SAFETY: The core compares the pointer with its own.
+        route_type() & event == event || unsafe { sys::faked_msg_match(self.raw.as_ptr()) } != 0
+    }
+
+    /// The method of a request as it was sent; empty for a reply.
+    pub fn method(&self) -> &'a [u8] {
+        if !self.is_request() {
+            return b"";
+        }
+        // SAFETY: It is a request, so this is the member in use; its text lives with the message.
+        unsafe { str::bytes(&self.msg().first_line.u.request.method) }
+    }
+
+    /// The method of a request as the core's bit: INVITE 1, CANCEL 2, ACK 4, BYE 8, INFO 16,
+    /// REGISTER 32, SUBSCRIBE 64, NOTIFY 128, MESSAGE 256, OPTIONS 512, PRACK 1024, UPDATE 2048,
+    /// REFER 4096, PUBLISH 8192, anything else a higher one; 0 for a reply.
+    pub fn method_bit(&self) -> u32 {
+        if !self.is_request() {
+            return 0;
+        }
+        // SAFETY: It is a request, so this is the member in use.
+        unsafe { self.msg().first_line.u.request.method_value as u32 }
+    }
+
+    /// The request URI as it was sent; empty for a reply.
+    pub fn request_uri(&self) -> &'a [u8] {
+        if !self.is_request() {
+            return b"";
+        }
+        // SAFETY: It is a request, so this is the member in use; its text lives with the message.
+        unsafe { str::bytes(&self.msg().first_line.u.request.uri) }
+    }
+
+    /// The address that the datagram or connection came from; a mapped IPv4 address as IPv4.
+    pub fn source_ip(&self) -> IpAddr {
+        address(&self.msg().rcv.src_ip)
+    }
+
+    /// The port that it came from.
+    pub fn source_port(&self) -> u16 {
+        self.msg().rcv.src_port
+    }
+
+    /// How it came in.
+    pub fn transport(&self) -> Transport {
+        Transport::from_number(i64::from(self.msg().rcv.proto))
+    }
+
+    /// The user of the From header's URI. None when the header is absent, broken or has no user.
+    pub fn from_user(&self) -> Option<&'a [u8]> {
+        self.sender()
+            .map(|uri| uri.user)
+            .filter(|user| !user.is_empty())
+    }
+
+    /// The host of the From header's URI.
+    pub fn from_domain(&self) -> Option<&'a [u8]> {
+        self.sender()
+            .map(|uri| uri.host)
+            .filter(|host| !host.is_empty())
+    }
+
+    /// The user of the To header's URI.
+    pub fn to_user(&self) -> Option<&'a [u8]> {
+        self.recipient()
+            .map(|uri| uri.user)
+            .filter(|user| !user.is_empty())
+    }
+
+    /// The host of the To header's URI.
+    pub fn to_domain(&self) -> Option<&'a [u8]> {
+        self.recipient()
+            .map(|uri| uri.host)
+            .filter(|host| !host.is_empty())
+    }
+
+    fn sender(&self) -> Option<Uri<'a>> {
+        // SAFETY: The message is this process's own; the parser keeps its result with it.
+        unsafe { Uri::from_raw(sys::parse_from_uri(self.raw.as_ptr())) }
+    }
+
+    fn recipient(&self) -> Option<Uri<'a>> {
+        // SAFETY: The message is this process's own; the parser keeps its result with it.
+        unsafe { Uri::from_raw(sys::parse_to_uri(self.raw.as_ptr())) }
+    }
+
+    /// The User-Agent header; see [`Message::header`].
+    pub fn user_agent(&self) -> Option<&'a [u8]> {
+        self.header(b"User-Agent")
+    }
+
+    /// The first header of that name, as it was received and without blanks at the ends (a folded
+    /// value keeps its line breaks). Parses nothing, allocates nothing, and gives up after
+    /// [`HEADER_SCAN_MAX`] bytes. The compact form of a name is another name.
+    pub fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let received = sys::str_ {
+            s: self.msg().buf,
+            len: self.msg().len as c_int,
+        };
+        // SAFETY: The core keeps `len` received bytes at `buf` as long as the message.
+        find_header(unsafe { str::bytes(&received) }, name)
+    }
+}
+
+/// The bits of the route that this process is in, as in `route.h`.
+pub fn route_type() -> i32 {
+    // SAFETY: It reads a variable of this process.
+    unsafe { sys::sec_route_type() }
+}
+
+/// What we want of a parsed URI.
+#[derive(Clone, Copy)]
+struct Uri<'a> {
+    user: &'a [u8],
+    host: &'a [u8],
+}
+
+impl<'a> Uri<'a> {
+    /// # Safety
+    /// `uri` must be null or a parsed URI whose text lives for `'a`.
+    unsafe fn from_raw(uri: *const sys::sip_uri) -> Option<Uri<'a>> {
+        // SAFETY: The caller vouches for the pointer and its text.
+        unsafe {
+            let uri = uri.as_ref()?;
+            Some(Uri {
+                user: str::bytes(&uri.user),
+                host: str::bytes(&uri.host),
+            })
+        }
+    }
+}
+
+/// An address of the core.
+pub(super) fn address(address: &sys::ip_addr) -> IpAddr {
+    // SAFETY: All members of the union are plain bytes of the same sixteen.
+    let bytes = unsafe { address.u.addr };
+    if address.af == libc::AF_INET6 as u32 {
+        Ipv6Addr::from(bytes).to_canonical()
+    } else {
+        IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+    }
+}
+
+/// Walks over the header lines of a received message.
+fn find_header<'a>(received: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let received = &received[..received.len().min(HEADER_SCAN_MAX)];
+    let mut rest = after_line(received);
+    while let Some(first) = rest.first() {
+        if matches!(first, b'\r' | b'\n') {
+            return None;
+        }
+        let next = after_header(rest);
+        let line = &rest[..rest.len() - next.len()];
+        if let Some(colon) = line.iter().position(|byte| *byte == b':')
+            && line[..colon].trim_ascii().eq_ignore_ascii_case(name)
+        {
+            return Some(line[colon + 1..].trim_ascii());
+        }
+        rest = next;
+    }
+    None
+}
+
+/// What follows the first line.
+fn after_line(text: &[u8]) -> &[u8] {
+    text.iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(&[], |end| &text[end + 1..])
+}
+
+/// What follows the first header with its continuation lines.
+fn after_header(text: &[u8]) -> &[u8] {
+    let mut rest = after_line(text);
+    while matches!(rest.first(), Some(b' ' | b'\t')) {
+        rest = after_line(rest);
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REGISTER: &[u8] = b"REGISTER sip:example.com SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 192.0.2.1\r\n\
+        user-agent :  friendly\r\n -scanner \r\n\
+        User-Agent: second\r\n\
+        Empty:\r\n\
+        no colon here\r\n\
+        \r\n\
+        Subject: body\r\n";
+
+    #[test]
+    fn a_header_is_found_in_any_case_and_with_its_folds() {
+        assert_eq!(
+            find_header(REGISTER, b"User-Agent"),
+            Some(&b"friendly\r\n -scanner"[..])
+        );
+        assert_eq!(
+            find_header(REGISTER, b"VIA"),
+            Some(&b"SIP/2.0/UDP 192.0.2.1"[..])
+        );
+        assert_eq!(find_header(REGISTER, b"Empty"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn neither_first_line_nor_body_is_a_header() {
+        assert_eq!(find_header(REGISTER, b"REGISTER sip"), None);
+        assert_eq!(find_header(REGISTER, b"Subject"), None);
+    }
+
+    #[test]
+    fn broken_messages_have_no_headers() {
+        for text in [
+            &b""[..],
+            b"\r\n\r\n",
+            b"OPTIONS sip:a SIP/2.0",
+            b"\n\n\n",
+            b"x\n \n \n :",
+        ] {
+            assert_eq!(find_header(text, b"User-Agent"), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_search_ends_at_its_bound() {
+        let mut long = b"OPTIONS sip:a SIP/2.0\r\nX: ".to_vec();
+        long.resize(HEADER_SCAN_MAX, b'x');
+        long.extend_from_slice(b"\r\nUser-Agent: late\r\n\r\n");
+        assert_eq!(find_header(&long, b"User-Agent"), None);
+    }
+
+    #[test]
+    fn a_mapped_address_is_its_ipv4_address() {
+        let mapped = "::ffff:192.0.2.7".parse::<Ipv6Addr>().unwrap().octets();
+        let union = sys::ip_addr__bindgen_ty_1 { addr: mapped };
+        let six = sys::ip_addr {
+            af: libc::AF_INET6 as u32,
+            len: 16,
+            u: union,
+        };
+        assert_eq!(address(&six), "192.0.2.7".parse::<IpAddr>().unwrap());
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&[192, 0, 2, 9]);
+        let union = sys::ip_addr__bindgen_ty_1 { addr: bytes };
+        let four = sys::ip_addr {
+            af: libc::AF_INET as u32,
+            len: 4,
+            u: union,
+        };
+        assert_eq!(address(&four), "192.0.2.9".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn only_a_handshake_validates() {
+        let validated = (0..8).map(|number| Transport::from_number(number).is_validated());
+        let expected = [false, false, true, true, true, true, true, false];
+        assert!(validated.eq(expected));
+    }
+}
