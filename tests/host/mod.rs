@@ -19,6 +19,7 @@ mod process;
 mod script;
 mod server;
 mod sip;
+mod subscribers;
 
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,10 @@ pub use command::{Fault, Output};
 pub use config::{Check, Config, Engine, Launch, module_file};
 pub use network::{SERVER, SERVER6, isolate};
 pub use phone::Phone;
+pub use process::user_of;
 pub use server::Kamailio;
 pub use sip::{Client, Message, Request};
+pub use subscribers::Subscribers;
 
 /// How long anything may take before the harness calls it a failure. Generous, because the
 /// machine may be busy; nothing waits this long when all is well.

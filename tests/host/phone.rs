@@ -50,16 +50,24 @@ impl Phone {
     /// # Errors
     /// The answer that came instead of `200 OK`; `None` when there was none.
     pub fn register(&mut self) -> Result<(), Option<Message>> {
-        let request = self.registration();
-        let call_id = self.client.send(&request);
-        let challenge = self.final_answer(&call_id, "REGISTER").ok_or(None)?;
-        let Some(request) = self.with_credentials(request, "REGISTER", &challenge) else {
-            return Err(Some(challenge));
-        };
-        let call_id = self.client.send(&request);
+        let call_id = self.try_to_register()?;
         match self.final_answer(&call_id, "REGISTER") {
             Some(answer) if answer.code() == 200 => Ok(()),
             other => Err(other),
+        }
+    }
+
+    /// Registers up to the credentials, without waiting for what they lead to; the Call-ID.
+    ///
+    /// # Errors
+    /// What came instead of a challenge.
+    pub fn try_to_register(&mut self) -> Result<String, Option<Message>> {
+        let request = self.registration();
+        let call_id = self.client.send(&request);
+        let challenge = self.final_answer(&call_id, "REGISTER").ok_or(None)?;
+        match self.with_credentials(request, "REGISTER", &challenge) {
+            Some(request) => Ok(self.client.send(&request)),
+            None => Err(Some(challenge)),
         }
     }
 

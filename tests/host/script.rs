@@ -50,9 +50,9 @@ const KEMI_FUNCTIONS: &[(&str, &[Kind])] = &[
     ("count", &[Text, Number, Number]),
 ];
 
-/// The pseudo-variables, as the answer's header `X-Sec` carries them.
-const VARIABLES: &str =
-    "verdict=$sec(verdict);reason=$sec(reason);ban_ttl=$sec(ban_ttl);strikes=$sec(strikes)";
+/// The pseudo-variables and the worker's process, as the answer's header `X-Sec` carries them.
+const VARIABLES: &str = "worker=$pp;verdict=$sec(verdict);reason=$sec(reason);\
+                         ban_ttl=$sec(ban_ttl);strikes=$sec(strikes)";
 
 /// Blocks for a native request route: one `if` for every function and number of arguments, then
 /// the answer. `panicking` adds the function that panics on purpose.

@@ -295,8 +295,14 @@ impl Client {
     /// # Panics
     /// When one of them gets no answer.
     pub fn burst(&mut self, count: usize, request: &Request) -> Vec<i64> {
+        let answers = self.burst_answers(count, request);
+        answers.iter().map(Message::rc).collect()
+    }
+
+    /// The same with the whole answers.
+    pub fn burst_answers(&mut self, count: usize, request: &Request) -> Vec<Message> {
         let mut waiting = Vec::with_capacity(count);
-        let mut codes = vec![None; count];
+        let mut answers = vec![None; count];
         let mut answered = 0;
         while answered < count {
             if waiting.len() < count && waiting.len() - answered < WINDOW {
@@ -309,12 +315,12 @@ impl Client {
             let place = waiting
                 .iter()
                 .position(|call_id| message.header("Call-ID") == Some(call_id));
-            if let Some(place) = place.filter(|place| codes[*place].is_none()) {
-                codes[place] = Some(message.rc());
+            if let Some(place) = place.filter(|place| answers[*place].is_none()) {
+                answers[place] = Some(message);
                 answered += 1;
             }
         }
-        codes.into_iter().flatten().collect()
+        answers.into_iter().flatten().collect()
     }
 }
 
