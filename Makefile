@@ -1,0 +1,112 @@
+# sec: a native Kamailio module in Rust.
+#
+#   make            the module, target/release/sec.so
+#   make install    into the installed Kamailio's module directory (DESTDIR is honoured)
+#   make demo       a guided tour with a real Kamailio and real SIP, in under a minute
+#   make test       everything there is to check
+#   make bench      nanoseconds per call, beside the peers
+#   make loom       the models of the shared memory
+#   make deps       the Debian packages that the above need
+
+.PHONY: all build fault install demo test check loom bench deps clean
+.ONESHELL:
+.SHELLFLAGS := -eu -c
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+MODULE := $(TARGET)/release/sec.so
+FAULTY := $(TARGET)/fault/release/libsec.so
+# Where the installed Kamailio looks for its modules; KAMAILIO_MODULES overrides, as in the build.
+MODULES_DIR = $(or $(KAMAILIO_MODULES),$(patsubst %/pv.so,%,$(shell \
+	dpkg-query -L kamailio 2>/dev/null | grep '/modules/pv\.so$$')))
+
+# What the build needs, and what the tests and the demo run.
+PACKAGES := gcc libc6-dev libclang-dev kamailio
+PACKAGES += kamailio-extra-modules kamailio-json-modules kamailio-lua-modules \
+	kamailio-python3-modules kamailio-redis-modules kamailio-utils-modules \
+	redis-server iproute2
+
+# The tests and the demo load what was built for production, not what cargo builds for a test.
+export SEC_SO := $(MODULE)
+export SEC_FAULT_SO := $(FAULTY)
+
+all: build
+
+build:
+	@cargo build --release
+	cp -f $(TARGET)/release/libsec.so $(MODULE)
+	echo "built $(MODULE)"
+
+# The same module with functions that panic on purpose. In a folder of its own, because cargo
+# gives both the same name; without link-time optimisation, because nobody measures it.
+fault:
+	@CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		cargo build --release --lib --features fault-injection --target-dir $(TARGET)/fault
+
+install:
+	@test -f $(MODULE) || { echo "run 'make' first" >&2; exit 1; }
+	test -n "$(MODULES_DIR)" || {
+		echo "cannot tell where Kamailio's modules are: set KAMAILIO_MODULES" >&2; exit 1
+	}
+	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/sec.so
+	echo "installed $(DESTDIR)$(MODULES_DIR)/sec.so"
+
+demo: deps build
+	@cargo run --quiet --release --example demo
+
+bench: deps build
+	@cargo run --quiet --release --example bench
+
+test: deps build fault check loom
+	@cargo test
+
+check:
+	@if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check
+	else echo "cargo fmt is not installed: formatting is not checked"; fi
+	if cargo clippy --version >/dev/null 2>&1; then cargo clippy --all-targets -- -D warnings
+	else echo "cargo clippy is not installed: lints are not checked"; fi
+
+loom:
+	@RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom cargo test --release --lib model
+
+# Installs only what is missing, and leaves no service behind: the tests start their own servers.
+deps:
+	@command -v cargo >/dev/null || {
+		echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1
+	}
+	command -v dpkg-query >/dev/null || {
+		echo "not a Debian system; needed are the equivalents of: $(PACKAGES)"; exit 0
+	}
+	missing=
+	for package in $(PACKAGES); do
+		dpkg-query -W -f '$${db:Status-Abbrev}' $$package 2>/dev/null | grep -q '^.i' ||
+			missing="$$missing $$package"
+	done
+	test -n "$$missing" || exit 0
+	root=
+	if [ "$$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || {
+			echo "missing packages:$$missing; install them as root (there is no sudo)" >&2; exit 1
+		}
+		root=sudo
+	fi
+	echo "installing the Debian packages:$$missing"
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $$policy ]; then
+		trap "$$root rm -f $$policy" EXIT
+		trap 'exit 1' INT TERM
+		printf '#!/bin/sh\nexit 101\n' | $$root tee $$policy >/dev/null
+		$$root chmod 755 $$policy
+	fi
+	$$root apt-get update
+	$$root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install --yes --no-install-recommends $$missing
+	if [ -d /run/systemd/system ]; then
+		for service in kamailio redis-server; do
+			case " $$missing " in
+				*" $$service "*) $$root systemctl disable --quiet $$service || true ;;
+			esac
+		done
+	fi
+
+clean:
+	@cargo clean
