@@ -1,138 +1,18 @@
-//! From an address to the value of the longest prefix around it: segments in sorted columns under
-//! a first-level index, both families apart.
+//! The map of prefixes: collected, flattened and indexed once, then only read.
 //!
-//! Built once (a few milliseconds for 100,000 prefixes), then only read: by SIP workers, from
-//! memory of their own ([`PrefixMap`]) or from columns that lie elsewhere ([`PrefixTable`]). A
-//! look-up reads two index words and halves the handful of segments between them.
+//! Built while Kamailio reads its configuration (the static whitelist) and by whoever fills a
+//! snapshot; 100,000 prefixes take a few milliseconds. It never changes after it is built.
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use super::prefix::{Prefix, bits, is_mapped};
+use super::prefix::Prefix;
 use super::segments::{Range, flatten};
+use super::table::{INDEX_BITS_MAX, PrefixTable, v4_part, v6_part};
 
-/// Finest first-level index: 2^16 parts of the address space.
-const INDEX_BITS_MAX: u32 = 16;
 /// Fewer segments than this are searched without an index: they fit a few cache lines.
 const INDEXED_FROM: usize = 64;
-/// The IPv6 index divides 2000::/3, all global unicast (RFC 4291, 2.4); whatever lies before or
-/// behind counts to its first or last part.
-const V6_BASE: u64 = 0x2000_0000_0000_0000;
-const V6_BITS: u32 = 61;
-
-/// A read-only array, wherever it lies: a slice, or atomics in shared memory.
-pub trait Column<T> {
-    /// Number of rows.
-    fn rows(&self) -> usize;
-    /// The value in a row; `None` beyond the end.
-    fn at(&self, row: usize) -> Option<T>;
-}
-
-impl<T: Copy> Column<T> for &[T] {
-    fn rows(&self) -> usize {
-        self.len()
-    }
-
-    #[inline]
-    fn at(&self, row: usize) -> Option<T> {
-        self.get(row).copied()
-    }
-}
-
-/// The columns of a map. They may hold anything, as memory does that a writer is just changing:
-/// the answer is then meaningless, but it comes, in bounded time and without a panic.
-#[derive(Clone, Copy, Debug)]
-pub struct PrefixTable<H, D, Q> {
-    /// For each part of the IPv4 space the first segment that starts in it or later, and one row
-    /// more: 2^n + 1 rows, or none.
-    pub v4_index: D,
-    /// Where the IPv4 segments start, ascending.
-    pub v4_starts: D,
-    /// What each IPv4 segment holds; 0 is nothing.
-    pub v4_values: H,
-    /// As for IPv4, over 2000::/3.
-    pub v6_index: D,
-    /// Where the IPv6 segments start: the upper 64 bits.
-    pub v6_starts: Q,
-    /// The lower 64 bits, read only where the upper ones are equal.
-    pub v6_starts_low: Q,
-    /// What each IPv6 segment holds; 0 is nothing.
-    pub v6_values: H,
-}
-
-impl<H: Column<u16>, D: Column<u32>, Q: Column<u64>> PrefixTable<H, D, Q> {
-    /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
-    #[inline]
-    pub fn get(&self, address: IpAddr) -> Option<NonZeroU16> {
-        let bits = bits(address);
-        let value = if is_mapped(bits) {
-            let wanted = bits as u32;
-            let rows = candidates(&self.v4_index, self.v4_starts.rows(), |n| {
-                v4_part(wanted, n)
-            })?;
-            let row = last_row(rows, |row| Some(self.v4_starts.at(row)? <= wanted))?;
-            self.v4_values.at(row)
-        } else {
-            let (high, low) = ((bits >> 64) as u64, bits as u64);
-            let rows = candidates(&self.v6_index, self.v6_starts.rows(), |n| v6_part(high, n))?;
-            let row = last_row(rows, |row| {
-                let start = self.v6_starts.at(row)?;
-                Some(start < high || (start == high && self.v6_starts_low.at(row)? <= low))
-            })?;
-            self.v6_values.at(row)
-        };
-        NonZeroU16::new(value?)
-    }
-}
-
-/// The rows among which the segment starts, or before which it lies. `None` for an empty map.
-#[inline]
-fn candidates<D: Column<u32>>(
-    index: &D,
-    rows: usize,
-    part: impl FnOnce(u32) -> usize,
-) -> Option<(usize, usize)> {
-    if rows == 0 {
-        return None;
-    }
-    let Some(index_bits) = index.rows().saturating_sub(1).checked_ilog2() else {
-        return Some((0, rows));
-    };
-    let part = part(index_bits.min(INDEX_BITS_MAX));
-    let (from, to) = (index.at(part)?, index.at(part + 1)?);
-    Some((from as usize, rows.min(to as usize)))
-}
-
-/// The last row of which `starts` holds: among `from..to`, or the one before them.
-#[inline]
-fn last_row(
-    (mut from, mut to): (usize, usize),
-    starts: impl Fn(usize) -> Option<bool>,
-) -> Option<usize> {
-    while from < to {
-        let middle = from + (to - from) / 2;
-        if starts(middle)? {
-            from = middle + 1;
-        } else {
-            to = middle;
-        }
-    }
-    from.checked_sub(1)
-}
-
-/// The part of the IPv4 space, of 2^`index_bits`, in which an address lies.
-#[inline]
-fn v4_part(address: u32, index_bits: u32) -> usize {
-    (u64::from(address) >> (32 - index_bits)) as usize
-}
-
-/// The same for the upper half of an IPv6 address.
-#[inline]
-fn v6_part(high: u64, index_bits: u32) -> usize {
-    let part = high.saturating_sub(V6_BASE) >> (V6_BITS - index_bits);
-    part.min((1 << index_bits) - 1) as usize
-}
 
 /// A map that owns its columns. Without entries it holds no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -237,6 +117,7 @@ fn index<T: Copy>(starts: &[T], part: impl Fn(T, u32) -> usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cidr::Column;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 

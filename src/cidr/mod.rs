@@ -9,6 +9,8 @@
 mod map;
 mod prefix;
 mod segments;
+mod table;
 
-pub use map::{Column, PrefixMap, PrefixMapBuilder, PrefixTable};
+pub use map::{PrefixMap, PrefixMapBuilder};
 pub use prefix::{MinPrefix, Prefix, PrefixError};
+pub use table::{Column, PrefixTable};

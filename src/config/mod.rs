@@ -1,0 +1,213 @@
+//! The configuration: from `modparam("sec", …)` lines to a checked [`Config`], and from that to
+//! the engine's [`Policy`].
+//!
+//! Called by the parameter hook while Kamailio parses its file (under `kamailio -c` too), and by
+//! tools that read such lines themselves. Pure: a list file is read through the function that the
+//! caller gave. Nothing here panics, whatever the text.
+//!
+//! Whatever is wrong in a value is found when it is set; a contradiction between two parameters
+//! is reported by whichever comes second. A failed [`Config::set`] changes nothing.
+#![forbid(unsafe_code)]
+
+mod compound;
+pub mod list;
+mod parameters;
+mod rate;
+mod value;
+mod whitelist;
+
+use std::io;
+
+pub use parameters::{PARAMETERS, Parameter};
+pub use value::Value;
+
+use crate::cidr::{MinPrefix, PrefixMap};
+use crate::engine::policy::{Bans, Policy};
+use crate::gcra::Quota;
+use rate::Rate;
+use value::{DAY, Given, Shown};
+use whitelist::Whitelist;
+
+/// Reads a file: at most one byte more than the given number, so that a file that is too large is
+/// noticed and not read to its end.
+pub type ReadFile = fn(path: &str, bytes_max: usize) -> io::Result<Vec<u8>>;
+
+/// `mode`: whether decisions take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They do.
+    Enforce,
+    /// Decide, count and log; deny nothing, revoke nothing.
+    Shadow,
+}
+
+/// Everything that `modparam` lines say, the defaults where they are silent.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Complete but for the limits, which are in `rates`.
+    policy: Policy,
+    rates: Vec<Rate>,
+    whitelist: Whitelist,
+    ban_min_prefix: MinPrefix,
+    table_size: usize,
+    ledger_size: usize,
+    count_table_size: usize,
+    mode: Mode,
+    log_level: i32,
+    read_file: ReadFile,
+    /// The single-valued parameters that were set.
+    given: Vec<&'static str>,
+}
+
+impl Default for Config {
+    /// What holds without a single line; list files are refused.
+    fn default() -> Config {
+        Config::with_files(|_, _| Err(io::ErrorKind::Unsupported.into()))
+    }
+}
+
+impl Config {
+    /// What holds without a single line; list files are read by `read_file`.
+    pub fn with_files(read_file: ReadFile) -> Config {
+        let quota = |limit, window| Quota::new(limit, window).expect("a default is in range");
+        Config {
+            policy: Policy {
+                limits: Vec::new(),
+                ipv6_prefix: 64,
+                bans: Bans {
+                    first: 300,
+                    factor: 2,
+                    longest: DAY,
+                    memory: DAY,
+                },
+                strike_limit: 10,
+                strike_window: 600,
+                whitelist_time: 3600,
+                whitelist_rate: quota(300, 2),
+                whitelist_cooldown: 600,
+                trust_time: 3600,
+                trust_rate: quota(120, 2),
+                unban_grace: 60,
+            },
+            rates: vec![Rate::built_in()],
+            whitelist: Whitelist::default(),
+            ban_min_prefix: MinPrefix { v4: 16, v6: 32 },
+            table_size: 1 << 20,
+            ledger_size: 1 << 18,
+            count_table_size: 1 << 16,
+            mode: Mode::Enforce,
+            log_level: 1,
+            read_file,
+            given: Vec::new(),
+        }
+    }
+
+    /// Takes one `modparam` line. The answer is a warning to log, if there is one.
+    ///
+    /// # Errors
+    /// A sentence that names the parameter, the value and what is allowed. The configuration is
+    /// then as it was before.
+    pub fn set(&mut self, name: &str, value: Value<'_>) -> Result<Option<String>, String> {
+        let Some(parameter) = PARAMETERS.iter().find(|known| known.name == name) else {
+            return Err(format!("there is no parameter {}", Shown(name)));
+        };
+        let number;
+        let text = match value {
+            Value::Text(text) => text.trim_ascii(),
+            Value::Number(value) => {
+                number = value.to_string();
+                &number
+            }
+        };
+        let given = Given {
+            name: parameter.name,
+            text,
+            inside: None,
+        };
+        let mut warnings: Vec<String> = (parameter.set)(self, given)?.into_iter().collect();
+        if !parameter.repeatable {
+            if self.is_given(parameter.name) {
+                let text = Shown(text);
+                warnings.push(format!("{name}: given more than once; {text} counts"));
+            }
+            self.given.push(parameter.name);
+        }
+        Ok((!warnings.is_empty()).then(|| warnings.join("; ")))
+    }
+
+    /// The engine's rules.
+    ///
+    /// A default gives way to what was set: `ban_max_time` is never below a `ban_time` that was
+    /// set, nor `ban_time` above a `ban_max_time` that was.
+    pub fn policy(&self) -> Policy {
+        let mut policy = self.policy.clone();
+        let prefix = policy.ipv6_prefix;
+        policy.limits = self.rates.iter().map(|rate| rate.limit(prefix)).collect();
+        let bans = &mut policy.bans;
+        if self.is_given("ban_max_time") {
+            bans.first = bans.first.min(bans.longest);
+        } else {
+            bans.longest = bans.longest.max(bans.first);
+        }
+        policy
+    }
+
+    /// What is allowed, but hardly meant: one sentence each, to be logged once all lines are
+    /// known.
+    pub fn warnings(&self) -> Vec<String> {
+        rate::low_ceilings(self)
+    }
+
+    /// `whitelist` and the entries of `whitelist_file`, for look-ups; every value is 1.
+    pub fn whitelist(&self) -> PrefixMap {
+        self.whitelist.map()
+    }
+
+    /// `whitelist_file`, to read it again.
+    pub fn whitelist_file(&self) -> Option<&str> {
+        self.whitelist.path()
+    }
+
+    /// `whitelist_min_prefix`.
+    pub fn whitelist_min_prefix(&self) -> MinPrefix {
+        self.whitelist.shortest
+    }
+
+    /// `ban_min_prefix`.
+    pub fn ban_min_prefix(&self) -> MinPrefix {
+        self.ban_min_prefix
+    }
+
+    /// `table_size`: sources to track, a power of two.
+    pub fn table_size(&self) -> usize {
+        self.table_size
+    }
+
+    /// `ledger_size`: addresses with a state of their own, a power of two.
+    pub fn ledger_size(&self) -> usize {
+        self.ledger_size
+    }
+
+    /// `count_table_size`: keys of `sec_count`, a power of two.
+    pub fn count_table_size(&self) -> usize {
+        self.count_table_size
+    }
+
+    /// `mode`.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// `log_level`: Kamailio's level of the one line per state change, -1 (error) to 3 (debug).
+    pub fn log_level(&self) -> i32 {
+        self.log_level
+    }
+
+    /// Whether a single-valued parameter was set.
+    fn is_given(&self, name: &str) -> bool {
+        self.given.contains(&name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

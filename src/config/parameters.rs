@@ -1,0 +1,293 @@
+//! The one list of parameters: name, default, meaning, setter.
+//!
+//! The Kamailio parameter table is generated from it and the README compared with it. To add a
+//! parameter, add an entry here; a setter of more than a few lines lives beside its kin.
+#![forbid(unsafe_code)]
+
+use super::value::{DAY, Given, Span, YEAR};
+use super::{Config, Mode, rate, whitelist};
+use crate::cidr::MinPrefix;
+
+/// What a setter answers: a warning, or an error sentence.
+pub(super) type Outcome = Result<Option<String>, String>;
+
+type Setter = fn(&mut Config, Given<'_>) -> Outcome;
+
+/// One `modparam("sec", "<name>", …)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// As users type it.
+    pub name: &'static str,
+    /// As the README shows it; `none` where there is none.
+    pub default: &'static str,
+    /// Whether further lines add to the first; otherwise the last one counts.
+    pub repeatable: bool,
+    /// What it means, in a phrase.
+    pub about: &'static str,
+    pub(super) set: Setter,
+}
+
+impl Parameter {
+    const fn once(
+        name: &'static str,
+        default: &'static str,
+        about: &'static str,
+        set: Setter,
+    ) -> Parameter {
+        Parameter {
+            name,
+            default,
+            repeatable: false,
+            about,
+            set,
+        }
+    }
+
+    const fn repeatable(
+        name: &'static str,
+        default: &'static str,
+        about: &'static str,
+        set: Setter,
+    ) -> Parameter {
+        let repeatable = true;
+        Parameter {
+            repeatable,
+            ..Parameter::once(name, default, about, set)
+        }
+    }
+}
+
+/// All parameters, in the README's order.
+pub const PARAMETERS: &[Parameter] = &[
+    Parameter::repeatable(
+        "rate",
+        rate::DEFAULT,
+        "a limit of requests or failures a source; at most four, told apart by name",
+        rate::set,
+    ),
+    Parameter::once(
+        "table_size",
+        "1048576",
+        "sources whose rates are tracked; rounded up to a power of two",
+        |config, given| {
+            let unit = ", which takes 16 KiB to 4 GiB for each rate";
+            config.table_size = table(given, 1 << 28, unit)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "ledger_size",
+        "262144",
+        "addresses with a state of their own (bans, strikes, trust, whitelist entries); rounded \
+         up to a power of two",
+        |config, given| {
+            let unit = ", which takes 128 KiB to 4 GiB";
+            config.ledger_size = table(given, 1 << 25, unit)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "count_table_size",
+        "65536",
+        "keys that sec_count can count; rounded up to a power of two",
+        |config, given| {
+            config.count_table_size = table(given, 1 << 25, "")?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "ipv6_prefix",
+        "64",
+        "prefix length at which IPv6 addresses are one source",
+        rate::set_ipv6_prefix,
+    ),
+    Parameter::once("ban_time", "300", "the first ban", set_ban_time),
+    Parameter::once(
+        "ban_factor",
+        "2",
+        "how many times longer each further ban is",
+        |config, given| {
+            config.policy.bans.factor = given.number(1..=100, "")?;
+            Ok(None)
+        },
+    ),
+    Parameter::once("ban_max_time", "1d", "the longest ban", set_ban_max_time),
+    Parameter::once(
+        "ban_memory",
+        "1d",
+        "how long an offender is remembered after a ban",
+        |config, given| {
+            config.policy.bans.memory = given.time_or_zero(YEAR)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "strike_limit",
+        "10",
+        "weighted offences that lead to a ban",
+        |config, given| {
+            config.policy.strike_limit = given.number(1..=200, "")? as u32;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "strike_window",
+        "10m",
+        "the time within which strikes add up",
+        |config, given| {
+            config.policy.strike_window = given.time(DAY)?;
+            Ok(None)
+        },
+    ),
+    Parameter::repeatable(
+        "whitelist",
+        "none",
+        "addresses and prefixes that are always allowed",
+        whitelist::add,
+    ),
+    Parameter::once(
+        "whitelist_file",
+        "none",
+        "file of such addresses and prefixes, one a line",
+        whitelist::set_file,
+    ),
+    Parameter::once(
+        "whitelist_time",
+        "1h",
+        "life of a whitelist entry that is added without one",
+        |config, given| {
+            config.policy.whitelist_time = given.time(YEAR)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "whitelist_rate",
+        "limit=300;window=2",
+        "ceiling of a whitelist entry that was added at run time",
+        |config, given| {
+            config.policy.whitelist_rate = rate::ceiling(given)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "whitelist_cooldown",
+        "10m",
+        "how long a revoked whitelist entry cannot be added again",
+        |config, given| {
+            config.policy.whitelist_cooldown = given.time_or_zero(YEAR)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "whitelist_min_prefix",
+        "8/19",
+        "shortest IPv4 and IPv6 prefix that may be whitelisted",
+        whitelist::set_min_prefix,
+    ),
+    Parameter::once(
+        "trust_time",
+        "1h",
+        "how long a source is trusted after a successful login",
+        |config, given| {
+            config.policy.trust_time = given.time_or_zero(YEAR)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "trust_rate",
+        "limit=120;window=2",
+        "ceiling of a trusted source instead of the ordinary limits of requests",
+        |config, given| {
+            config.policy.trust_rate = rate::ceiling(given)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "unban_grace",
+        "60s",
+        "how long after an unban offences do not ban",
+        |config, given| {
+            config.policy.unban_grace = given.time_or_zero(YEAR)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "ban_min_prefix",
+        "16/32",
+        "shortest IPv4 and IPv6 prefix that may be banned",
+        |config, given| {
+            config.ban_min_prefix = min_prefix(given)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "mode",
+        "enforce",
+        "enforce, or shadow: decide, count and log, but deny nothing",
+        |config, given| {
+            config.mode = match given.text {
+                "enforce" => Mode::Enforce,
+                "shadow" => Mode::Shadow,
+                _ => return Err(given.refuse("is not a mode", "enforce, shadow")),
+            };
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "log_level",
+        "1",
+        "Kamailio's log level of the one line per state change",
+        set_log_level,
+    ),
+];
+
+/// A table's size: at least 1024 entries and, for the tables' masks, a power of two.
+fn table(given: Given<'_>, most: u64, unit: &str) -> Result<usize, String> {
+    let size = given.number(1024..=most, unit)?;
+    usize::try_from(size.next_power_of_two())
+        .map_err(|_| given.refuse("is too large for this machine", "less"))
+}
+
+/// Shortest prefixes of both families.
+pub(super) fn min_prefix(given: Given<'_>) -> Result<MinPrefix, String> {
+    let (v4, v6) = given.lengths(1..=32, 1..=128)?;
+    Ok(MinPrefix { v4, v6 })
+}
+
+fn set_ban_time(config: &mut Config, given: Given<'_>) -> Outcome {
+    let first = given.time(YEAR)?;
+    let longest = config.policy.bans.longest;
+    if config.is_given("ban_max_time") && first > longest {
+        let longest = Span(longest);
+        let allowed = format!("at most that, as ban_max_time is {longest}");
+        return Err(given.refuse("is longer than ban_max_time", allowed));
+    }
+    config.policy.bans.first = first;
+    Ok(None)
+}
+
+fn set_ban_max_time(config: &mut Config, given: Given<'_>) -> Outcome {
+    let longest = given.time(YEAR)?;
+    let first = config.policy.bans.first;
+    if config.is_given("ban_time") && longest < first {
+        let allowed = format!("{} or more, as ban_time is", Span(first));
+        return Err(given.refuse("is shorter than ban_time", allowed));
+    }
+    config.policy.bans.longest = longest;
+    Ok(None)
+}
+
+fn set_log_level(config: &mut Config, given: Given<'_>) -> Outcome {
+    config.log_level = match given.text {
+        "-1" => -1,
+        "0" => 0,
+        "1" => 1,
+        "2" => 2,
+        "3" => 3,
+        _ => {
+            let allowed = "-1 (error), 0 (warning), 1 (notice), 2 (info), 3 (debug)";
+            return Err(given.refuse("is not a log level", allowed));
+        }
+    };
+    Ok(None)
+}

@@ -1,0 +1,105 @@
+//! The static whitelist: `whitelist`, `whitelist_file`, and `whitelist_min_prefix`, which guards
+//! them.
+//!
+//! Called by the setters. Entries mean exactly what they say: an IPv6 address is that address
+//! alone, a network is written as a prefix.
+#![forbid(unsafe_code)]
+
+use std::num::NonZeroU16;
+
+use super::Config;
+use super::list;
+use super::parameters::{Outcome, min_prefix};
+use super::value::Given;
+use crate::cidr::{MinPrefix, Prefix, PrefixMap, PrefixMapBuilder};
+
+const ALLOWED: &str = "IPv4 or IPv6 addresses or prefixes, joined by commas";
+const GUARD: &str = "whitelist_min_prefix";
+
+/// The entries, by where they came from: a second `whitelist_file` replaces the first.
+#[derive(Clone, Debug)]
+pub(super) struct Whitelist {
+    lines: Vec<Prefix>,
+    file: Option<(String, Vec<Prefix>)>,
+    /// `whitelist_min_prefix`.
+    pub shortest: MinPrefix,
+}
+
+impl Default for Whitelist {
+    fn default() -> Whitelist {
+        Whitelist {
+            lines: Vec::new(),
+            file: None,
+            shortest: MinPrefix { v4: 8, v6: 19 },
+        }
+    }
+}
+
+impl Whitelist {
+    /// All entries, for look-ups.
+    pub fn map(&self) -> PrefixMap {
+        let mut builder = PrefixMapBuilder::new();
+        for &prefix in self.entries() {
+            builder.insert(prefix, NonZeroU16::MIN);
+        }
+        builder.build()
+    }
+
+    /// `whitelist_file`.
+    pub fn path(&self) -> Option<&str> {
+        self.file.as_ref().map(|(path, _)| &**path)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Prefix> {
+        let file = self.file.iter().flat_map(|(_, entries)| entries);
+        self.lines.iter().chain(file)
+    }
+}
+
+/// `whitelist`.
+pub(super) fn add(config: &mut Config, given: Given<'_>) -> Outcome {
+    let shortest = config.whitelist.shortest;
+    let mut entries = Vec::new();
+    let mut warnings = Vec::new();
+    for text in given.text.split(',').map(str::trim_ascii) {
+        let entry = Given { text, ..given };
+        let parsed = Prefix::parse(text);
+        let (prefix, host_bits) = parsed.map_err(|error| entry.refuse(error, ALLOWED))?;
+        if !shortest.allows(prefix) {
+            let allowed = format!("{shortest} or longer, or a shorter {GUARD} before");
+            return Err(entry.refuse(format!("is shorter than {GUARD}"), allowed));
+        }
+        if host_bits {
+            warnings.push(format!("whitelist: \"{text}\" is taken as {prefix}"));
+        }
+        entries.push(prefix);
+    }
+    config.whitelist.lines.append(&mut entries);
+    Ok((!warnings.is_empty()).then(|| warnings.join("; ")))
+}
+
+/// `whitelist_file`.
+pub(super) fn set_file(config: &mut Config, given: Given<'_>) -> Outcome {
+    let path = given.text;
+    let allowed = "the absolute path of a readable file with one address or prefix a line";
+    if !path.starts_with('/') || path.contains('\0') {
+        return Err(given.refuse("is not an absolute path", allowed));
+    }
+    let bytes = (config.read_file)(path, list::BYTES_MAX);
+    let bytes = bytes.map_err(|error| given.refuse(format!("cannot be read: {error}"), allowed))?;
+    let list = list::read(given.name, path, &bytes, config.whitelist.shortest, GUARD)?;
+    config.whitelist.file = Some((path.to_string(), list.prefixes));
+    Ok(list.warning)
+}
+
+/// `whitelist_min_prefix`.
+pub(super) fn set_min_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
+    let shortest = min_prefix(given)?;
+    let short = |prefix: &&Prefix| !shortest.allows(**prefix);
+    if let Some(prefix) = config.whitelist.entries().find(short) {
+        let problem = format!("is longer than the whitelist's {prefix}");
+        return Err(given.refuse(problem, "no more than every whitelist entry has"));
+    }
+    config.whitelist.shortest = shortest;
+    Ok(None)
+}
