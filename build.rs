@@ -60,6 +60,9 @@ fn bind() -> Result<()> {
     let definitions = definitions(&host, &flag_macros(&text))?;
     verify(&host, &source, &definitions)?;
     bindings(&source, &definitions)?;
+    // Kamailio opens its script engines with RTLD_GLOBAL, and they all export a symbol `exports`,
+    // too. Our own references must mean our own symbols, whoever was loaded before.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic");
     let out = out_dir().join("host.rs");
     let text = format!(
         "pub const MODULE_VERSION: &::std::ffi::CStr = c{:?};\n\
