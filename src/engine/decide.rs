@@ -1,1 +1,203 @@
+//! The rules, in their order: own address, static whitelist, dynamic whitelist with its ceiling,
+//! ban, rates (a trusted source has a ceiling of its own), and for offences strikes; an offence
+//! ends in grace, a limit or a ban.
+//!
+//! Pure; called once per request by `check.rs`. It counts nothing itself: charging a limit is the
+//! caller's [`Rates`].
+#![forbid(unsafe_code)]
 
+use super::facts::{FOREVER, Facts, Standing};
+use super::policy::{Action, Count, Limit, Policy};
+use super::verdict::{Change, Decision, Reason, Sentence, Verdict};
+use crate::gcra::Quota;
+
+/// The counters that a decision may have to charge, as far as it gets.
+pub trait Rates {
+    /// Charges one event to the limit with this index; whether it is within.
+    fn charge(&mut self, index: usize, limit: &Limit) -> bool;
+    /// Whether the limit with this index would let one more event pass; charges nothing.
+    fn within(&mut self, index: usize, limit: &Limit) -> bool;
+    /// Charges one request to the ceiling that this source has of its own.
+    fn charge_ceiling(&mut self, quota: &Quota) -> bool;
+}
+
+/// Decides on a request.
+pub fn decide(
+    policy: &Policy,
+    facts: &Facts,
+    standing: &Standing,
+    rates: &mut impl Rates,
+) -> Decision {
+    if let Some(reason) = always_allowed(facts) {
+        return answer(Verdict::AllowWhitelisted, reason);
+    }
+    if standing.whitelisted(facts.now) {
+        return whitelisted(policy, facts, standing, rates);
+    }
+    if standing.banned(facts.now, facts.shadow) {
+        return answer(Verdict::DenyBanned, standing.ban.reason);
+    }
+    if standing.trusted(facts.now) && !rates.charge_ceiling(&policy.trust_rate) {
+        return answer(Verdict::DenyLimited, Reason::TRUST_RATE);
+    }
+    limited(policy, facts, standing, rates)
+}
+
+/// Decides on an offence that was reported and has been added to `standing`: a failed
+/// authentication (`reason` is [`Reason::AUTH`]) or a strike of the script.
+pub fn decide_offence(
+    policy: &Policy,
+    facts: &Facts,
+    standing: &Standing,
+    reason: Reason,
+    rates: &mut impl Rates,
+) -> Decision {
+    if let Some(listed) = always_allowed(facts) {
+        return answer(Verdict::AllowWhitelisted, listed);
+    }
+    if standing.whitelisted(facts.now) {
+        let many = standing.users >= policy.strike_limit;
+        return match many && standing.whitelisted_until != FOREVER {
+            true => revoke(policy, facts, standing, Reason::WHITELIST_USERS),
+            false => answer(Verdict::AllowWhitelisted, Reason::WHITELISTED),
+        };
+    }
+    if standing.banned(facts.now, facts.shadow) {
+        return answer(Verdict::DenyBanned, standing.ban.reason);
+    }
+    let mut shadowed = false;
+    for (index, limit) in policy.limits.iter().enumerate() {
+        if limit.count != Count::Failures || rates.charge(index, limit) {
+            continue;
+        }
+        match limit.action {
+            Action::Ban => return offence(policy, facts, standing, Reason::limit(index)),
+            Action::Limit => {} // the next request is refused
+            Action::Shadow => shadowed = true,
+        }
+    }
+    if standing.strikes >= policy.strike_limit {
+        let decision = offence(policy, facts, standing, reason);
+        return Decision {
+            shadowed,
+            ..decision
+        };
+    }
+    Decision {
+        shadowed,
+        ..answer(Verdict::Allow, Reason::NONE)
+    }
+}
+
+fn always_allowed(facts: &Facts) -> Option<Reason> {
+    if facts.own {
+        Some(Reason::OWN)
+    } else if facts.listed {
+        Some(Reason::LISTED)
+    } else {
+        None
+    }
+}
+
+/// The dynamic whitelist wins over everything, up to its ceiling: beyond it an entry with an end
+/// is revoked, and one without only limits.
+fn whitelisted(
+    policy: &Policy,
+    facts: &Facts,
+    standing: &Standing,
+    rates: &mut impl Rates,
+) -> Decision {
+    if rates.charge_ceiling(&policy.whitelist_rate) {
+        return answer(Verdict::AllowWhitelisted, Reason::WHITELISTED);
+    }
+    if standing.whitelisted_until == FOREVER {
+        return answer(Verdict::DenyLimited, Reason::WHITELIST_RATE);
+    }
+    if facts.shadow && standing.banned(facts.now, true) {
+        return answer(Verdict::DenyBanned, standing.ban.reason);
+    }
+    revoke(policy, facts, standing, Reason::WHITELIST_RATE)
+}
+
+/// The ordinary limits, in their order; the first that is exceeded speaks.
+fn limited(
+    policy: &Policy,
+    facts: &Facts,
+    standing: &Standing,
+    rates: &mut impl Rates,
+) -> Decision {
+    let trusted = standing.trusted(facts.now);
+    let mut shadowed = false;
+    for (index, limit) in policy.limits.iter().enumerate() {
+        let within = match limit.count {
+            Count::Requests => trusted || rates.charge(index, limit),
+            Count::Methods(methods) => methods & facts.method == 0 || rates.charge(index, limit),
+            Count::Failures => limit.action != Action::Limit || rates.within(index, limit),
+        };
+        if within {
+            continue;
+        }
+        let reason = Reason::limit(index);
+        match limit.action {
+            Action::Shadow => shadowed = true,
+            Action::Limit => {
+                return Decision {
+                    shadowed,
+                    ..answer(Verdict::DenyLimited, reason)
+                };
+            }
+            Action::Ban => {
+                return Decision {
+                    shadowed,
+                    ..offence(policy, facts, standing, reason)
+                };
+            }
+        }
+    }
+    Decision {
+        shadowed,
+        ..answer(Verdict::Allow, Reason::NONE)
+    }
+}
+
+/// What an offence leads to: grace and trust turn a ban into a refusal; credentials that failed
+/// our own challenge are stronger than trust.
+fn offence(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> Decision {
+    let spared = standing.trusted(facts.now) && reason != Reason::AUTH;
+    if spared || standing.graced(facts.now) {
+        return answer(Verdict::DenyLimited, reason);
+    }
+    Decision {
+        change: Change::Ban(sentence(policy, facts, standing)),
+        ..answer(Verdict::DenyNewBan, reason)
+    }
+}
+
+fn revoke(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> Decision {
+    Decision {
+        change: Change::Revoke(sentence(policy, facts, standing)),
+        ..answer(Verdict::DenyNewBan, reason)
+    }
+}
+
+/// What could be forged is banned for `ban_time` at most and is no repeat.
+fn sentence(policy: &Policy, facts: &Facts, standing: &Standing) -> Sentence {
+    let repeats = if facts.validated { standing.repeats } else { 0 };
+    Sentence {
+        seconds: policy.bans.seconds(repeats),
+        validated: facts.validated,
+    }
+}
+
+fn answer(verdict: Verdict, reason: Reason) -> Decision {
+    Decision {
+        verdict,
+        reason,
+        change: Change::None,
+        shadowed: false,
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,1 +1,165 @@
+//! What the engine is told: the facts of one request, and the standing of its source.
+#![forbid(unsafe_code)]
 
+use super::verdict::Reason;
+use crate::source::Source;
+
+/// A moment on the host's monotonic clock, counted from the start of Kamailio, so that all
+/// processes agree and nobody's wall clock matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    ns: u64,
+}
+
+impl Now {
+    /// From nanoseconds since the start.
+    pub fn from_ns(ns: u64) -> Now {
+        Now { ns }
+    }
+
+    /// Rate time: ticks of 16 µs (see [`crate::gcra`]).
+    #[inline]
+    pub fn ticks(self) -> u64 {
+        self.ns / crate::gcra::TICK_NS
+    }
+
+    /// Ledger time: milliseconds.
+    #[inline]
+    pub fn ms(self) -> u64 {
+        self.ns / 1_000_000
+    }
+
+    /// The ledger time that lies `seconds` ahead, always before [`FOREVER`].
+    pub fn after(self, seconds: u64) -> u64 {
+        self.ms()
+            .saturating_add(seconds.saturating_mul(1000))
+            .min(FOREVER - 1)
+    }
+}
+
+/// The ledger time of what does not end by itself: 2^40 − 1 ms, 34 years after the start.
+pub const FOREVER: u64 = (1 << 40) - 1;
+
+/// One request, as far as a rule may ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// When it came.
+    pub now: Now,
+    /// Who is charged.
+    pub source: Source,
+    /// The address is one that the server itself listens on.
+    pub own: bool,
+    /// The address is in `whitelist` or `whitelist_file`.
+    pub listed: bool,
+    /// The source cannot be forged: TCP, TLS, WS, SCTP, or credentials that answer our challenge.
+    pub validated: bool,
+    /// [`super::policy::method_bit`] of the method, 0 for any other.
+    pub method: u32,
+    /// `mode=shadow`: decide, but nothing is denied.
+    pub shadow: bool,
+}
+
+/// What the ledger knows of a source. All times are ledger times (ms); 0 means "not at all".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The ban, if one was ever recorded; it may have ended.
+    pub ban: Ban,
+    /// End of the dynamic whitelist entry; [`FOREVER`] for one without an end.
+    pub whitelisted_until: u64,
+    /// End of the trust earned by a successful authentication.
+    pub trusted_until: u64,
+    /// End of the grace after an unban.
+    pub grace_until: u64,
+    /// Until when the address cannot be whitelisted again.
+    pub cooldown_until: u64,
+    /// Weighted offences within `strike_window`.
+    pub strikes: u32,
+    /// Estimate of the different users that failed to authenticate.
+    pub users: u32,
+    /// Earlier validated bans that are still remembered.
+    pub repeats: u32,
+}
+
+/// A ban in the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ban {
+    /// When it began.
+    pub since: u64,
+    /// When it ends; [`FOREVER`] for one without an end.
+    pub until: u64,
+    /// Why.
+    pub reason: Reason,
+    /// By whom.
+    pub origin: Origin,
+    /// Made in shadow mode: it denies nothing.
+    pub shadow: bool,
+    /// It rests on evidence that cannot be forged.
+    pub validated: bool,
+}
+
+/// Who made a ban or an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Origin {
+    /// A `rate`, or the ceiling of a whitelist entry.
+    #[default]
+    Rate = 0,
+    /// `strike_limit`.
+    Strike = 1,
+    /// The script: `sec_ban()`, `sec_whitelist_add()`.
+    Script = 2,
+    /// An operator: RPC.
+    Operator = 3,
+}
+
+impl Origin {
+    /// The word shown to operators.
+    pub fn word(self) -> &'static str {
+        match self {
+            Origin::Rate => "rate",
+            Origin::Strike => "strike",
+            Origin::Script => "script",
+            Origin::Operator => "operator",
+        }
+    }
+
+    /// From the number that `as u8` gave; an unknown one is read as a rate.
+    pub fn from_number(number: u8) -> Origin {
+        [
+            Origin::Rate,
+            Origin::Strike,
+            Origin::Script,
+            Origin::Operator,
+        ]
+        .into_iter()
+        .find(|origin| *origin as u8 == number)
+        .unwrap_or_default()
+    }
+}
+
+impl Standing {
+    /// Whether a ban holds now. A shadow ban holds in shadow mode only.
+    pub fn banned(&self, now: Now, shadow: bool) -> bool {
+        self.ban.until > now.ms() && (!self.ban.shadow || shadow)
+    }
+
+    /// Whether a dynamic whitelist entry holds now.
+    pub fn whitelisted(&self, now: Now) -> bool {
+        self.whitelisted_until > now.ms()
+    }
+
+    /// Whether a successful authentication is still trusted.
+    pub fn trusted(&self, now: Now) -> bool {
+        self.trusted_until > now.ms()
+    }
+
+    /// Whether an unban happened a moment ago.
+    pub fn graced(&self, now: Now) -> bool {
+        self.grace_until > now.ms()
+    }
+
+    /// Whether the address must not be whitelisted yet.
+    pub fn cooling(&self, now: Now) -> bool {
+        self.cooldown_until > now.ms()
+    }
+}

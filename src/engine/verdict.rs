@@ -1,1 +1,177 @@
+//! What the engine answers: the verdict that a script sees, the reason, and the change to apply.
+#![forbid(unsafe_code)]
 
+use super::policy::Policy;
+
+/// The answer to one request. The number is what `sec_check()` returns; never 0, which would end
+/// a Kamailio script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum Verdict {
+    /// Let it through.
+    Allow = 1,
+    /// Let it through: whitelisted.
+    AllowWhitelisted = 2,
+    /// Deny: the source was banned before.
+    DenyBanned = -1,
+    /// Deny: this very request led to a ban.
+    DenyNewBan = -2,
+    /// Deny: over a limit, not banned.
+    DenyLimited = -4,
+}
+
+impl Verdict {
+    /// What the script gets.
+    pub fn code(self) -> i32 {
+        i32::from(self as i8)
+    }
+
+    /// Whether the request is to be refused.
+    pub fn denies(self) -> bool {
+        self.code() < 0
+    }
+
+    /// The word shown to operators.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Allow => "allow",
+            Verdict::AllowWhitelisted => "allow, whitelisted",
+            Verdict::DenyBanned => "deny, banned",
+            Verdict::DenyNewBan => "deny, banned by this request",
+            Verdict::DenyLimited => "deny, over a limit",
+        }
+    }
+}
+
+/// Why, in one byte, so that it fits a ledger word: a rule of the module, a limit by index, or a
+/// word of the script (see `shared::reasons`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reason(u8);
+
+impl Reason {
+    /// Nothing to say.
+    pub const NONE: Reason = Reason(0);
+    /// The server's own address.
+    pub const OWN: Reason = Reason(1);
+    /// `whitelist` or `whitelist_file`.
+    pub const LISTED: Reason = Reason(2);
+    /// A dynamic whitelist entry.
+    pub const WHITELISTED: Reason = Reason(3);
+    /// The ceiling of a whitelist entry, `whitelist_rate`.
+    pub const WHITELIST_RATE: Reason = Reason(4);
+    /// The ceiling of a trusted source, `trust_rate`.
+    pub const TRUST_RATE: Reason = Reason(5);
+    /// Failed authentication.
+    pub const AUTH: Reason = Reason(6);
+    /// Failed authentication of many users from one whitelisted address.
+    pub const WHITELIST_USERS: Reason = Reason(7);
+    /// A ban without a reason of its own.
+    pub const MANUAL: Reason = Reason(8);
+    /// More words of the script than the module remembers.
+    pub const OTHER: Reason = Reason(9);
+
+    const FIRST_LIMIT: u8 = 16;
+    /// First number of a script's own words.
+    pub const FIRST_WORD: u8 = 32;
+
+    /// The limit with this index.
+    pub fn limit(index: usize) -> Reason {
+        Reason(Self::FIRST_LIMIT + index as u8)
+    }
+
+    /// The word with this index.
+    pub fn word(index: u8) -> Reason {
+        Reason(Self::FIRST_WORD.saturating_add(index))
+    }
+
+    /// The number to store.
+    pub fn number(self) -> u8 {
+        self.0
+    }
+
+    /// From the number stored.
+    pub fn from_number(number: u8) -> Reason {
+        Reason(number)
+    }
+
+    /// The text shown to operators; `words` gives a script's own word by its index.
+    pub fn text<'a>(self, policy: &'a Policy, words: impl Fn(u8) -> &'a str) -> ReasonText<'a> {
+        let plain = match self {
+            Reason::NONE => "",
+            Reason::OWN => "own address",
+            Reason::LISTED => "whitelist",
+            Reason::WHITELISTED => "whitelisted",
+            Reason::WHITELIST_RATE => "whitelist_rate",
+            Reason::TRUST_RATE => "trust_rate",
+            Reason::AUTH => "auth",
+            Reason::WHITELIST_USERS => "whitelist_users",
+            Reason::MANUAL => "manual",
+            Reason(number) if number >= Self::FIRST_WORD => words(number - Self::FIRST_WORD),
+            Reason(number) if number >= Self::FIRST_LIMIT => {
+                let index = usize::from(number - Self::FIRST_LIMIT);
+                return match policy.limits.get(index) {
+                    Some(limit) => ReasonText {
+                        prefix: "rate:",
+                        rest: &limit.name,
+                    },
+                    None => ReasonText {
+                        prefix: "rate",
+                        rest: "",
+                    },
+                };
+            }
+            _ => "other",
+        };
+        ReasonText {
+            prefix: "",
+            rest: plain,
+        }
+    }
+}
+
+/// The text of a reason in two pieces, so that building it allocates nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReasonText<'a> {
+    prefix: &'static str,
+    rest: &'a str,
+}
+
+impl std::fmt::Display for ReasonText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.prefix)?;
+        f.write_str(self.rest)
+    }
+}
+
+/// A verdict, its reason, and what is to be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The answer. In shadow mode the caller lets the request through all the same.
+    pub verdict: Verdict,
+    /// The rule that spoke.
+    pub reason: Reason,
+    /// What the caller must write to the ledger.
+    pub change: Change,
+    /// A limit with `action=shadow` was exceeded on the way.
+    pub shadowed: bool,
+}
+
+/// A change to the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// None.
+    None,
+    /// Ban the source.
+    Ban(Sentence),
+    /// Delete its whitelist entry, take its trust, begin the cool-down, and ban it.
+    Revoke(Sentence),
+}
+
+/// A ban to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sentence {
+    /// Length in seconds.
+    pub seconds: u64,
+    /// Whether it rests on evidence that cannot be forged, and so counts as a repeat later.
+    pub validated: bool,
+}

@@ -1,0 +1,378 @@
+//! Tables for the rules: facts and standing in, decision out.
+
+use super::*;
+use crate::engine::facts::{Ban, Now};
+use crate::engine::policy::{Bans, method_bit};
+use crate::source::Source;
+
+const NOW: u64 = 50_000;
+
+fn limit(name: &str, count: Count, action: Action) -> Limit {
+    let quota = Quota::new(30, 2).unwrap();
+    Limit {
+        name: name.into(),
+        quota,
+        count,
+        per: (32, 64),
+        action,
+    }
+}
+
+fn policy(limits: Vec<Limit>) -> Policy {
+    Policy {
+        limits,
+        ipv6_prefix: 64,
+        bans: Bans {
+            first: 300,
+            factor: 2,
+            longest: 86_400,
+            memory: 86_400,
+        },
+        strike_limit: 10,
+        strike_window: 600,
+        whitelist_time: 3600,
+        whitelist_rate: Quota::new(300, 2).unwrap(),
+        whitelist_cooldown: 600,
+        trust_time: 3600,
+        trust_rate: Quota::new(120, 2).unwrap(),
+        unban_grace: 60,
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        now: Now::from_ns(NOW * 1_000_000),
+        source: Source::new("192.0.2.1".parse().unwrap(), 64),
+        own: false,
+        listed: false,
+        validated: false,
+        method: method_bit(b"REGISTER").unwrap(),
+        shadow: false,
+    }
+}
+
+fn standing() -> Standing {
+    Standing::default()
+}
+
+fn banned() -> Standing {
+    let ban = Ban {
+        until: NOW + 9,
+        reason: Reason::AUTH,
+        ..Ban::default()
+    };
+    Standing { ban, ..standing() }
+}
+
+/// Rates that are within or over, and remember what was charged.
+#[derive(Default)]
+struct Fixed {
+    over: Vec<usize>,
+    over_ceiling: bool,
+    charged: Vec<usize>,
+    ceilings: Vec<u32>,
+}
+
+impl Rates for Fixed {
+    fn charge(&mut self, index: usize, _: &Limit) -> bool {
+        self.charged.push(index);
+        !self.over.contains(&index)
+    }
+    fn within(&mut self, index: usize, _: &Limit) -> bool {
+        !self.over.contains(&index)
+    }
+    fn charge_ceiling(&mut self, quota: &Quota) -> bool {
+        self.ceilings.push(quota.limit());
+        !self.over_ceiling
+    }
+}
+
+fn requests() -> Policy {
+    policy(vec![limit("burst", Count::Requests, Action::Ban)])
+}
+
+fn over() -> Fixed {
+    Fixed {
+        over: vec![0, 1, 2, 3],
+        over_ceiling: true,
+        ..Fixed::default()
+    }
+}
+
+fn code(decision: &Decision) -> (i32, Reason) {
+    (decision.verdict.code(), decision.reason)
+}
+
+#[test]
+fn own_and_listed_addresses_pass_uncounted() {
+    for (own, listed, reason) in [(true, false, Reason::OWN), (false, true, Reason::LISTED)] {
+        let mut rates = over();
+        let facts = Facts {
+            own,
+            listed,
+            ..facts()
+        };
+        let decision = decide(&requests(), &facts, &banned(), &mut rates);
+        assert_eq!(code(&decision), (2, reason));
+        assert!(rates.charged.is_empty() && rates.ceilings.is_empty());
+        let offence = decide_offence(&requests(), &facts, &standing(), Reason::AUTH, &mut rates);
+        assert_eq!(offence.change, Change::None);
+    }
+}
+
+#[test]
+fn the_whitelist_wins_over_a_ban_and_the_limits() {
+    let entry = Standing {
+        whitelisted_until: NOW + 1,
+        ..banned()
+    };
+    let mut rates = Fixed {
+        over: vec![0],
+        ..Fixed::default()
+    };
+    let decision = decide(&requests(), &facts(), &entry, &mut rates);
+    assert_eq!(code(&decision), (2, Reason::WHITELISTED));
+    assert_eq!((rates.charged.len(), rates.ceilings), (0, vec![300]));
+}
+
+#[test]
+fn an_entry_over_its_ceiling_is_revoked_only_if_it_has_an_end() {
+    let ends = Standing {
+        whitelisted_until: NOW + 1,
+        ..standing()
+    };
+    let decision = decide(&requests(), &facts(), &ends, &mut over());
+    assert_eq!(code(&decision), (-2, Reason::WHITELIST_RATE));
+    let expected = Sentence {
+        seconds: 300,
+        validated: false,
+    };
+    assert_eq!(decision.change, Change::Revoke(expected));
+
+    let forever = Standing {
+        whitelisted_until: FOREVER,
+        ..standing()
+    };
+    let decision = decide(&requests(), &facts(), &forever, &mut over());
+    assert_eq!(code(&decision), (-4, Reason::WHITELIST_RATE));
+    assert_eq!(decision.change, Change::None);
+}
+
+#[test]
+fn a_banned_source_is_denied_without_a_charge() {
+    let mut rates = Fixed::default();
+    let decision = decide(&requests(), &facts(), &banned(), &mut rates);
+    assert_eq!(code(&decision), (-1, Reason::AUTH));
+    assert!(rates.charged.is_empty());
+}
+
+#[test]
+fn a_shadow_ban_holds_in_shadow_mode_only() {
+    let mut shadow = banned();
+    shadow.ban.shadow = true;
+    let enforcing = decide(&requests(), &facts(), &shadow, &mut Fixed::default());
+    assert_eq!(enforcing.verdict, Verdict::Allow);
+    let facts = Facts {
+        shadow: true,
+        ..facts()
+    };
+    let shadowing = decide(&requests(), &facts, &shadow, &mut Fixed::default());
+    assert_eq!(shadowing.verdict, Verdict::DenyBanned);
+}
+
+#[test]
+fn an_exceeded_limit_bans_limits_or_only_counts() {
+    let expected = [
+        (Action::Ban, -2, false),
+        (Action::Limit, -4, false),
+        (Action::Shadow, 1, true),
+    ];
+    for (action, code, shadowed) in expected {
+        let policy = policy(vec![limit("x", Count::Requests, action)]);
+        let decision = decide(&policy, &facts(), &standing(), &mut over());
+        assert_eq!(
+            (decision.verdict.code(), decision.shadowed),
+            (code, shadowed),
+            "{action:?}"
+        );
+        let changes = matches!(decision.change, Change::Ban(_));
+        assert_eq!(changes, action == Action::Ban);
+    }
+}
+
+#[test]
+fn method_limits_count_their_methods() {
+    let invites = Count::Methods(method_bit(b"INVITE").unwrap());
+    let policy = policy(vec![limit("calls", invites, Action::Ban)]);
+    let mut rates = over();
+    let decision = decide(&policy, &facts(), &standing(), &mut rates);
+    assert_eq!((decision.verdict, rates.charged.len()), (Verdict::Allow, 0));
+    let facts = Facts {
+        method: method_bit(b"INVITE").unwrap(),
+        ..facts()
+    };
+    let decision = decide(&policy, &facts, &standing(), &mut rates);
+    assert_eq!(code(&decision), (-2, Reason::limit(0)));
+}
+
+#[test]
+fn only_validated_evidence_makes_bans_grow() {
+    for (validated, seconds) in [(false, 300), (true, 1200)] {
+        let facts = Facts {
+            validated,
+            ..facts()
+        };
+        let repeat = Standing {
+            repeats: 2,
+            ..standing()
+        };
+        let decision = decide(&requests(), &facts, &repeat, &mut over());
+        assert_eq!(
+            decision.change,
+            Change::Ban(Sentence { seconds, validated })
+        );
+    }
+}
+
+#[test]
+fn a_trusted_source_is_limited_and_never_banned_by_requests() {
+    let trusted = Standing {
+        trusted_until: NOW + 1,
+        ..standing()
+    };
+    let mut within = Fixed {
+        over: vec![0],
+        ..Fixed::default()
+    };
+    assert_eq!(
+        decide(&requests(), &facts(), &trusted, &mut within).verdict,
+        Verdict::Allow
+    );
+    assert_eq!((within.charged.len(), within.ceilings), (0, vec![120]));
+
+    let decision = decide(&requests(), &facts(), &trusted, &mut over());
+    assert_eq!(code(&decision), (-4, Reason::TRUST_RATE));
+
+    let registers = Count::Methods(method_bit(b"REGISTER").unwrap());
+    let policy = policy(vec![limit("r", registers, Action::Ban)]);
+    let mut rates = Fixed {
+        over: vec![0],
+        ..Fixed::default()
+    };
+    let decision = decide(&policy, &facts(), &trusted, &mut rates);
+    assert_eq!(
+        (code(&decision), decision.change),
+        ((-4, Reason::limit(0)), Change::None)
+    );
+}
+
+#[test]
+fn grace_limits_instead_of_banning() {
+    let graced = Standing {
+        grace_until: NOW + 1,
+        ..standing()
+    };
+    let decision = decide(&requests(), &facts(), &graced, &mut over());
+    assert_eq!(
+        (code(&decision), decision.change),
+        ((-4, Reason::limit(0)), Change::None)
+    );
+}
+
+#[test]
+fn strikes_lead_to_a_ban_at_their_limit() {
+    for (strikes, verdict) in [(9, 1), (10, -2), (200, -2)] {
+        let offender = Standing {
+            strikes,
+            ..standing()
+        };
+        let decision = decide_offence(
+            &requests(),
+            &facts(),
+            &offender,
+            Reason::AUTH,
+            &mut Fixed::default(),
+        );
+        assert_eq!(decision.verdict.code(), verdict, "{strikes} strikes");
+    }
+}
+
+#[test]
+fn trust_spares_strikes_but_not_failed_credentials() {
+    let offender = Standing {
+        strikes: 10,
+        trusted_until: NOW + 1,
+        ..standing()
+    };
+    for (reason, verdict) in [(Reason::word(0), -4), (Reason::AUTH, -2)] {
+        let decision = decide_offence(
+            &requests(),
+            &facts(),
+            &offender,
+            reason,
+            &mut Fixed::default(),
+        );
+        assert_eq!(decision.verdict.code(), verdict, "{reason:?}");
+    }
+}
+
+#[test]
+fn failed_logins_of_many_users_revoke_an_entry_that_ends() {
+    for (users, until, revoked) in [
+        (9, NOW + 1, false),
+        (10, NOW + 1, true),
+        (10, FOREVER, false),
+    ] {
+        let entry = Standing {
+            whitelisted_until: until,
+            users,
+            strikes: 99,
+            ..standing()
+        };
+        let decision = decide_offence(
+            &requests(),
+            &facts(),
+            &entry,
+            Reason::AUTH,
+            &mut Fixed::default(),
+        );
+        assert_eq!(
+            matches!(decision.change, Change::Revoke(_)),
+            revoked,
+            "{users} users"
+        );
+    }
+}
+
+#[test]
+fn a_failures_limit_counts_failures_and_can_refuse_requests() {
+    let policy = policy(vec![limit("fails", Count::Failures, Action::Limit)]);
+    let mut rates = Fixed::default();
+    assert_eq!(
+        decide(&policy, &facts(), &standing(), &mut rates).verdict,
+        Verdict::Allow
+    );
+    assert!(rates.charged.is_empty());
+    decide_offence(&policy, &facts(), &standing(), Reason::AUTH, &mut rates);
+    assert_eq!(rates.charged, [0]);
+    let decision = decide(&policy, &facts(), &standing(), &mut over());
+    assert_eq!(code(&decision), (-4, Reason::limit(0)));
+}
+
+#[test]
+fn a_revocation_in_shadow_mode_is_decided_once() {
+    let facts = Facts {
+        shadow: true,
+        ..facts()
+    };
+    let mut entry = Standing {
+        whitelisted_until: NOW + 1,
+        ..banned()
+    };
+    entry.ban.shadow = true;
+    let decision = decide(&requests(), &facts, &entry, &mut over());
+    assert_eq!(
+        (decision.verdict, decision.change),
+        (Verdict::DenyBanned, Change::None)
+    );
+}
