@@ -1,0 +1,390 @@
+//! The ledger: one record for each address (and for each user at an address) that has a state of
+//! its own: a ban, a whitelist entry, trust, strikes. Fixed in size, exact in its keys, without
+//! locks.
+//!
+//! Called by SIP workers (one look per request, changes on offences), RPC processes and the agent
+//! (`sweep`). It never waits, never allocates, and never matches an address by a short hash: the
+//! fingerprints only say where looking is worth it.
+//!
+//! Sixteen records make a bucket; its sixteen 16-bit fingerprints share half a cache line, so a
+//! source without a state costs one read. Two processes that insert the same key at once may leave
+//! two records: readers take all of them together, and both fade.
+
+mod bucket;
+mod census;
+mod slot;
+mod strikes;
+mod sweep;
+mod users;
+
+pub use census::Census;
+
+use super::sync::{AtomicU64, Ordering::Relaxed};
+use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
+use crate::engine::verdict::Reason;
+use crate::gcra::{Charge, Quota};
+use crate::source::Source;
+use bucket::Class;
+use slot::{Meta, Slot, Update, WORDS, Word};
+
+/// Records in a bucket.
+const WAYS: usize = 16;
+/// Fingerprints in a word.
+const LANES: usize = 4;
+/// How often a change is tried again when its record went to another owner meanwhile.
+const TRIES: usize = 8;
+
+/// There is no room that may be taken: every record of the bucket is worth more, or the share of
+/// the whitelist is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A source and its place, computed once per request.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Who.
+    pub source: Source,
+    /// [`super::hash::Keys::source`] of it.
+    pub hash: u64,
+}
+
+/// The table. Cheap to copy: all of it lies in the region.
+#[derive(Clone, Copy)]
+pub struct Ledger {
+    tags: &'static [AtomicU64],
+    words: &'static [AtomicU64],
+    census: Census,
+    /// `strike_window` in milliseconds.
+    strike_window_ms: u64,
+    /// Records in a bucket: [`WAYS`], fewer in models.
+    ways: usize,
+    agent: bool,
+}
+
+/// Words that the region must hold for a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Fingerprints.
+    pub tags: usize,
+    /// Records.
+    pub words: usize,
+}
+
+impl Ledger {
+    /// What a ledger of `records` records takes, rounded up to a power of two of buckets.
+    pub fn size(records: usize) -> Size {
+        let records = records.max(WAYS).next_power_of_two();
+        Size {
+            tags: records / LANES,
+            words: records * WORDS,
+        }
+    }
+
+    /// A ledger over zeroed words of the region, sized by [`Ledger::size`].
+    pub fn new(
+        tags: &'static [AtomicU64],
+        words: &'static [AtomicU64],
+        census: Census,
+        strike_window_secs: u64,
+    ) -> Ledger {
+        assert!(
+            tags.len() * LANES * WORDS == words.len(),
+            "a fingerprint for each record"
+        );
+        let strike_window_ms = strike_window_secs * 1000;
+        Ledger {
+            tags,
+            words,
+            census,
+            strike_window_ms,
+            ways: WAYS,
+            agent: false,
+        }
+    }
+
+    /// The same ledger as the agent uses it: what it claims can be recovered by its successor.
+    pub fn for_agent(self) -> Ledger {
+        Ledger {
+            agent: true,
+            ..self
+        }
+    }
+
+    /// How many records there are.
+    pub fn capacity(&self) -> usize {
+        self.words.len() / WORDS
+    }
+
+    /// The counts of the last sweep.
+    pub fn census(&self) -> Census {
+        self.census
+    }
+
+    /// What is known of a source. Changes nothing.
+    #[inline]
+    pub fn standing(&self, key: Key, now: Now) -> Standing {
+        let mut standing = Standing::default();
+        self.each(key, None, |slot, meta| {
+            self.merge(&mut standing, slot, meta, now)
+        });
+        standing
+    }
+
+    /// Records a ban. A ban that already holds stays as it is unless `replace` says otherwise (an
+    /// operator's word); a shadow ban always gives way to a real one. Whether it was recorded.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn ban(&self, key: Key, now: Now, ban: Ban, replace: bool) -> Result<bool, Full> {
+        let class = if ban.validated {
+            Class::Ban
+        } else {
+            Class::ForgeableBan
+        };
+        let shadow_ends =
+            |slot: &Slot, meta| !ban.shadow && slot.payload(meta, Word::BanOrigin) & SHADOW != 0;
+        for _ in 0..TRIES {
+            let (slot, meta) = self.find_or_insert(key, None, class, now)?;
+            let gives_way = replace || shadow_ends(&slot, meta);
+            let packed = ban.until << 8 | u64::from(ban.reason.number());
+            match slot.update(meta, Word::Ban, |old| {
+                (gives_way || old >> 8 <= now.ms()).then_some(packed)
+            }) {
+                Update::Kept(_) => return Ok(false),
+                Update::Lost => continue,
+                Update::Done(_) => {}
+            }
+            slot.update(meta, Word::BanOrigin, |_| Some(pack_origin(&ban)));
+            return Ok(true);
+        }
+        Err(Full)
+    }
+
+    /// Remembers a validated ban that ends at `until` for `memory_ms` after it.
+    pub fn remember(&self, key: Key, now: Now, until: u64, memory_ms: u64) {
+        let forget = until.saturating_add(memory_ms).min(FOREVER);
+        self.change(key, Word::RepeatsOrUserHigh, |old| {
+            let earlier = if old >> 8 > now.ms() { old & 0xff } else { 0 };
+            Some(forget << 8 | (earlier + 1).min(0xff))
+        });
+    }
+
+    /// Ends a ban and what led to it, also for the users of that address, and begins the grace.
+    /// Whether there was anything to lift.
+    pub fn unban(&self, key: Key, now: Now, grace_until: u64) -> bool {
+        let mut lifted = false;
+        self.each(key, None, |slot, meta| {
+            let held = |word| slot.update(meta, word, |old| (old != 0).then_some(0));
+            if let Update::Done(old) = held(Word::Ban) {
+                lifted |= old >> 8 > now.ms();
+            }
+            if let Update::Done(old) = held(Word::Strikes) {
+                lifted |= strikes::total(old, now.ms(), self.strike_window_ms) > 0;
+            }
+            for word in [Word::UsersOrUserLow, Word::RepeatsOrUserHigh] {
+                held(word);
+            }
+            slot.update(meta, Word::Grace, |_| Some(grace_until << 8));
+        });
+        self.forget_users(key);
+        lifted
+    }
+
+    /// Adds or extends a whitelist entry that ends at `until`.
+    ///
+    /// # Errors
+    /// [`Full`]: the whitelist's share, a quarter of the ledger, is used up.
+    pub fn whitelist(&self, key: Key, now: Now, until: u64, origin: Origin) -> Result<(), Full> {
+        let new = !self.standing(key, now).whitelisted(now);
+        if new && self.census.whitelisted() >= self.capacity() as u64 / 4 {
+            return Err(Full);
+        }
+        for _ in 0..TRIES {
+            let (slot, meta) = self.find_or_insert(key, None, Class::Whitelist, now)?;
+            let packed = until << 8 | u64::from(origin as u8);
+            if slot.update(meta, Word::Whitelist, |_| Some(packed)) == Update::Lost {
+                continue;
+            }
+            slot.update(meta, Word::Ceiling, |_| Some(0));
+            if new {
+                self.census.whitelist_grew();
+            }
+            return Ok(());
+        }
+        Err(Full)
+    }
+
+    /// Deletes the whitelist entry. Whether there was one.
+    pub fn unwhitelist(&self, key: Key, now: Now) -> bool {
+        let mut removed = false;
+        self.each(key, None, |slot, meta| {
+            let update = slot.update(meta, Word::Whitelist, |old| (old != 0).then_some(0));
+            removed |= matches!(update, Update::Done(old) if old >> 8 > now.ms());
+        });
+        removed
+    }
+
+    /// Revokes: the whitelist entry and the trust are gone, the cool-down begins. Whether this
+    /// call did it (another process may have been faster).
+    pub fn revoke(&self, key: Key, now: Now, cooldown_until: u64) -> bool {
+        self.change(key, Word::Cooldown, |_| Some(cooldown_until << 8));
+        self.change(key, Word::Trust, |_| Some(0));
+        self.unwhitelist(key, now)
+    }
+
+    /// Adds an offence, of a user if one is named. What is known of the source afterwards.
+    pub fn strike(&self, key: Key, user: Option<u128>, weight: u8, now: Now) -> Standing {
+        let add = |old| Some(strikes::add(old, now.ms(), self.strike_window_ms, weight));
+        for _ in 0..TRIES {
+            let Ok((slot, meta)) = self.find_or_insert(key, None, Class::Strikes, now) else {
+                break;
+            };
+            if slot.update(meta, Word::Strikes, add) == Update::Lost {
+                continue;
+            }
+            if let Some(user) = user {
+                slot.update(meta, Word::UsersOrUserLow, |old| {
+                    Some(users::add(old, user))
+                });
+                if let Ok((slot, meta)) = self.find_or_insert(key, Some(user), Class::Strikes, now)
+                {
+                    slot.update(meta, Word::Strikes, add);
+                }
+            }
+            break;
+        }
+        self.standing(key, now)
+    }
+
+    /// A user proved its password: trust until `until`, and that user's own failures are forgotten;
+    /// those of others, and how many were tried, stay.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn succeed(&self, key: Key, user: u128, now: Now, until: u64) -> Result<(), Full> {
+        let mut own = 0;
+        self.each(key, Some(user), |slot, meta| {
+            if let Update::Done(old) = slot.update(meta, Word::Strikes, |_| Some(0)) {
+                own = old;
+            }
+        });
+        for _ in 0..TRIES {
+            let (slot, meta) = self.find_or_insert(key, None, Class::Trusted, now)?;
+            if slot.update(meta, Word::Trust, |_| Some(until << 8)) == Update::Lost {
+                continue;
+            }
+            let (at, window) = (now.ms(), self.strike_window_ms);
+            slot.update(meta, Word::Strikes, |old| {
+                (own != 0).then(|| strikes::subtract(old, own, at, window))
+            });
+            return Ok(());
+        }
+        Err(Full)
+    }
+
+    /// Charges one request to the source's own ceiling; whether it is within. A source without a
+    /// record has none and is within.
+    pub fn charge_ceiling(&self, key: Key, quota: &Quota, now: Now) -> bool {
+        let mut over = false;
+        self.change(key, Word::Ceiling, |stored| {
+            match quota.charge(stored, now.ticks()) {
+                Charge::Within(time) => Some(time),
+                Charge::Over => {
+                    over = true;
+                    None
+                }
+            }
+        });
+        !over
+    }
+
+    /// How much of its ceiling a source has used. Changes nothing.
+    pub fn ceiling_level(&self, key: Key, quota: &Quota, now: Now) -> u32 {
+        let mut level = 0;
+        self.each(key, None, |slot, meta| {
+            level = level.max(quota.level(slot.payload(meta, Word::Ceiling), now.ticks()));
+        });
+        level
+    }
+
+    /// The records in place order from `start`: `(place, source, standing)` of addresses that have
+    /// a state now. For listings; pages by place.
+    pub fn entries(
+        self,
+        start: usize,
+        now: Now,
+    ) -> impl Iterator<Item = (usize, Source, Standing)> {
+        (start..self.capacity()).filter_map(move |place| {
+            if self.tag(place) == 0 {
+                return None;
+            }
+            let slot = self.slot(place);
+            let (meta, bits, user) = slot.key()?;
+            let mut standing = Standing::default();
+            self.merge(&mut standing, &slot, meta, now);
+            user.is_none()
+                .then(|| (place, Source::from_parts(bits, meta.length()), standing))
+        })
+    }
+
+    /// Changes a word of the first record of an address, if it has one.
+    fn change(&self, key: Key, word: Word, mut change: impl FnMut(u64) -> Option<u64>) {
+        for _ in 0..TRIES {
+            let Some((slot, meta)) = self.find(key, None) else {
+                return;
+            };
+            if slot.update(meta, word, &mut change) != Update::Lost {
+                return;
+            }
+        }
+    }
+
+    fn merge(&self, standing: &mut Standing, slot: &Slot, meta: Meta, now: Now) {
+        let time = |word| slot.payload(meta, word) >> 8;
+        let ban = unpack_ban(slot, meta);
+        if ban.until > standing.ban.until {
+            standing.ban = ban;
+        }
+        standing.whitelisted_until = standing.whitelisted_until.max(time(Word::Whitelist));
+        standing.trusted_until = standing.trusted_until.max(time(Word::Trust));
+        standing.grace_until = standing.grace_until.max(time(Word::Grace));
+        standing.cooldown_until = standing.cooldown_until.max(time(Word::Cooldown));
+        let counts = slot.payload(meta, Word::Strikes);
+        standing.strikes += strikes::total(counts, now.ms(), self.strike_window_ms);
+        if !meta.is_user() {
+            let bitmap = slot.payload(meta, Word::UsersOrUserLow);
+            standing.users = standing.users.max(users::estimate(bitmap));
+            let repeats = slot.payload(meta, Word::RepeatsOrUserHigh);
+            if repeats >> 8 > now.ms() {
+                standing.repeats = standing.repeats.max((repeats & 0xff) as u32);
+            }
+        }
+    }
+}
+
+const SHADOW: u64 = 1;
+const VALIDATED: u64 = 2;
+
+fn pack_origin(ban: &Ban) -> u64 {
+    let flags = u64::from(ban.shadow) * SHADOW | u64::from(ban.validated) * VALIDATED;
+    ban.since << 8 | u64::from(ban.origin as u8) << 2 | flags
+}
+
+fn unpack_ban(slot: &Slot, meta: Meta) -> Ban {
+    let ban = slot.payload(meta, Word::Ban);
+    let origin = slot.payload(meta, Word::BanOrigin);
+    Ban {
+        since: origin >> 8,
+        until: ban >> 8,
+        reason: Reason::from_number(ban as u8),
+        origin: Origin::from_number((origin & 0xff) as u8 >> 2),
+        shadow: origin & SHADOW != 0,
+        validated: origin & VALIDATED != 0,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+#[cfg(all(test, loom))]
+mod model;
