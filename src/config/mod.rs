@@ -30,6 +30,24 @@ use whitelist::Whitelist;
 
 /// Reads a file: at most one byte more than the given number, so that a file that is too large is
 /// noticed and not read to its end.
+///
+/// ```
+/// use std::fs::{self, File};
+/// use std::io::{self, Read};
+///
+/// fn read_file(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+///     if !fs::metadata(path)?.is_file() {
+///         return Err(io::Error::other("not a regular file")); // A pipe would block the start.
+///     }
+///     let mut bytes = Vec::new();
+///     let most = bytes_max as u64 + 1;
+///     File::open(path)?.take(most).read_to_end(&mut bytes)?;
+///     Ok(bytes)
+/// }
+///
+/// let config = sec::config::Config::with_files(read_file);
+/// assert_eq!(config.policy().limits[0].name, "burst");
+/// ```
 pub type ReadFile = fn(path: &str, bytes_max: usize) -> io::Result<Vec<u8>>;
 
 /// `mode`: whether decisions take effect.

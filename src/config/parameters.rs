@@ -258,8 +258,7 @@ fn set_ban_time(config: &mut Config, given: Given<'_>) -> Outcome {
     let first = given.time(YEAR)?;
     let longest = config.policy.bans.longest;
     if config.is_given("ban_max_time") && first > longest {
-        let longest = Span(longest);
-        let allowed = format!("at most that, as ban_max_time is {longest}");
+        let allowed = format!("1 second to {}, which is ban_max_time", Span(longest));
         return Err(given.refuse("is longer than ban_max_time", allowed));
     }
     config.policy.bans.first = first;
@@ -270,7 +269,7 @@ fn set_ban_max_time(config: &mut Config, given: Given<'_>) -> Outcome {
     let longest = given.time(YEAR)?;
     let first = config.policy.bans.first;
     if config.is_given("ban_time") && longest < first {
-        let allowed = format!("{} or more, as ban_time is", Span(first));
+        let allowed = format!("{}, which is ban_time, to 365 days", Span(first));
         return Err(given.refuse("is shorter than ban_time", allowed));
     }
     config.policy.bans.longest = longest;

@@ -24,19 +24,6 @@ pub enum Value<'a> {
     Text(&'a str),
 }
 
-impl<'a> Value<'a> {
-    /// The text in the host's bytes.
-    ///
-    /// # Errors
-    /// A sentence about the parameter `name` if the bytes are not UTF-8.
-    pub fn from_bytes(name: &str, bytes: &'a [u8]) -> Result<Value<'a>, String> {
-        std::str::from_utf8(bytes).map(Value::Text).map_err(|_| {
-            let lossy = String::from_utf8_lossy(bytes);
-            format!("{name}: {} is not UTF-8 text", Shown(&lossy))
-        })
-    }
-}
-
 /// A text on its way into a parameter: where it was given, to be able to say so.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
@@ -269,17 +256,5 @@ mod tests {
         ] {
             assert_eq!(Span(seconds).to_string(), words);
         }
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_refused() {
-        assert_eq!(
-            Value::from_bytes("mode", b"shadow"),
-            Ok(Value::Text("shadow"))
-        );
-        assert_eq!(
-            Value::from_bytes("mode", b"sh\xffdow"),
-            Err("mode: \"sh\u{fffd}dow\" is not UTF-8 text".into())
-        );
     }
 }

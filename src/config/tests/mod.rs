@@ -1,8 +1,9 @@
 //! Tables of parameter lines and what comes of them.
 
+mod rates;
+mod whitelists;
+
 use super::*;
-use crate::engine::policy::{Action, Count};
-use crate::gcra::Quota;
 use proptest::prelude::*;
 
 /// The files that these tests know.
@@ -175,162 +176,17 @@ fn numbers_and_times_are_taken_in_either_form() {
 }
 
 #[test]
-fn rates_are_added_replaced_and_removed() {
-    let config = config(&[
-        ("rate", "name=sustained;limit=100;window=5m"),
-        (
-            "rate",
-            "name=pw; limit=5; window=1h; count=failures; per=24/48; action=limit",
-        ),
-        (
-            "rate",
-            "count=INVITE,REGISTER;limit=7;name=calls;window=1;action=shadow",
-        ),
-        ("rate", "name=sustained;limit=200;window=10m"),
-        ("rate", "name=burst;off"),
-    ]);
-    let limits = config.policy().limits;
-    let names: Vec<&str> = limits.iter().map(|limit| &*limit.name).collect();
-    assert_eq!(names, ["sustained", "pw", "calls"]);
-    assert_eq!(limits[0].quota, Quota::new(200, 600).unwrap());
-    assert_eq!(
-        (limits[0].count, limits[0].action),
-        (Count::Requests, Action::Ban)
-    );
-    assert_eq!(
-        (limits[1].count, limits[1].action),
-        (Count::Failures, Action::Limit)
-    );
-    assert_eq!((limits[1].per, limits[2].per), ((24, 48), (32, 64)));
-    assert_eq!(limits[2].count, Count::Methods(0b10_0001));
-    assert_eq!(limits[2].action, Action::Shadow);
-}
-
-#[test]
-fn keys_that_are_missing_for_burst_keep_its_defaults() {
-    for (line, limit, window) in [
-        ("name=burst;limit=50", 50, 2),
-        ("name=burst;window=4", 30, 4),
-        ("name=burst;per=24/48", 30, 2),
-        ("name=burst", 30, 2),
-    ] {
-        let limits = config(&[("rate", line)]).policy().limits;
-        assert_eq!(limits.len(), 1);
-        assert_eq!(
-            limits[0].quota,
-            Quota::new(limit, window).unwrap(),
-            "{line}"
-        );
-    }
-    let again = config(&[("rate", "name=burst;off"), ("rate", "name=burst")]);
-    assert_eq!(again.policy().limits, Config::default().policy().limits);
-    assert_eq!(config(&[("rate", "name=burst;off")]).policy().limits, []);
-}
-
-#[test]
-fn rates_written_badly_are_refused() {
-    for (line, problem) in [
-        ("30", "has an odd part \"30\""),
-        ("limit=30;window=2", "has no name="),
-        ("name=a;window=2", "has no limit="),
-        ("name=a;limit=3", "has no window="),
-        ("name=a;limit=3;window=2;", "has an empty part"),
-        (
-            "name=a;limit=3;window=2;burst=1",
-            "has an unknown key \"burst\"",
-        ),
-        ("name=a;limit=3;limit=4;window=2", "has limit twice"),
-        ("name=;limit=3;window=2", "has no value for name"),
-        (
-            "name=a b;limit=3;window=2",
-            "is not a name; allowed: letters",
-        ),
-        (
-            "name=aaaaaaaaaaaaaaaaaaaaaaaaa;limit=3;window=2",
-            "is not a name",
-        ),
-        (
-            "name=a;limit=0;window=2",
-            "allowed: a whole number from 1 to 125000",
-        ),
-        (
-            "name=a;limit=62501;window=1",
-            "from 1 to 62500, that is 62500 a second",
-        ),
-        ("name=a;limit=5400000000;window=1d", "from 1 to 4294967295"),
-        (
-            "name=a;limit=-3;window=2",
-            "rate: limit \"-3\" in \"name=a;limit=-3;window=2\" is not a",
-        ),
-        ("name=a;limit=3;window=0", "window \"0\" in"),
-        ("name=a;limit=3;window=2d", "allowed: 1 second to 1 day"),
-        ("name=burst;window=1;limit=62501", "is out of range"),
-        (
-            "name=a;limit=3;window=2;count=invite",
-            "is not what can be counted",
-        ),
-        (
-            "name=a;limit=3;window=2;count=INVITE,",
-            "is not what can be counted",
-        ),
-        (
-            "name=a;limit=3;window=2;count=requests,INVITE",
-            "joined by commas: INVITE, ACK",
-        ),
-        (
-            "name=a;limit=3;window=2;action=drop",
-            "allowed: ban, limit, shadow",
-        ),
-        ("name=a;limit=3;window=2;per=24", "as 24/48"),
-        ("name=a;limit=3;window=2;per=33/64", "from 8 to 32"),
-        ("name=a;limit=3;window=2;per=32/128", "from 16 to 64"),
-        ("name=a;off", "has the name of no rate (there are: burst)"),
-        ("name=burst;off;limit=3", "has more than a name beside off"),
-        ("off", "has no name="),
-    ] {
-        let error = refusal(&[("rate", line)]);
-        assert!(
-            error.starts_with("rate: ") && error.contains(problem),
-            "{error}"
-        );
-        assert!(error.contains("; allowed: "), "{error}");
-    }
-}
-
-#[test]
-fn there_are_four_rates_at_most() {
-    let (a, b, c) = (
-        ("rate", "name=a;limit=1;window=2"),
-        ("rate", "name=b;limit=1;window=2"),
-        ("rate", "name=c;limit=1;window=2"),
-    );
-    let fifth = ("rate", "name=d;limit=1;window=2");
-    let error = refusal(&[a, b, c, fifth]);
-    assert!(
-        error.contains("is one too many: there are 4 rates already"),
-        "{error}"
-    );
-    assert_eq!(warning(&[a, b, c, ("rate", "name=burst;off"), fifth]), "");
-    let replaced = warning(&[a, b, c, ("rate", "name=b;limit=9;window=2")]);
-    assert_eq!(
-        replaced,
-        "rate: \"b\" is given more than once; the last counts"
-    );
-    assert_eq!(warning(&[("rate", "name=burst;limit=9")]), "");
-}
-
-#[test]
 fn contradictions_are_reported_by_the_second() {
     for (first, second, problem) in [
         (
             ("ban_time", "2h"),
             ("ban_max_time", "1h"),
-            "allowed: 2 hours or more, as ban_time is",
+            "allowed: 2 hours, which is ban_time, to 365 days",
         ),
         (
             ("ban_max_time", "1h"),
             ("ban_time", "2h"),
-            "at most that, as ban_max_time is 1 hour",
+            "allowed: 1 second to 1 hour, which is ban_max_time",
         ),
         (
             ("rate", "name=burst;per=32/64"),
@@ -379,102 +235,6 @@ fn defaults_give_way_to_what_was_set() {
     assert_eq!((shortest.first, shortest.longest), (60, 60));
     let short_prefix = config(&[("whitelist_min_prefix", "7/7"), ("whitelist", "fc00::/7")]);
     assert!(!short_prefix.whitelist().is_empty());
-}
-
-#[test]
-fn whitelists_add_up_and_files_replace() {
-    let config = config(&[
-        ("whitelist", "203.0.113.7"),
-        ("whitelist", "2001:db8::5, 10.1.0.0/16 ,172.16.0.0/12"),
-        ("whitelist_file", "/other"),
-        ("whitelist_file", "/trunks"),
-    ]);
-    assert_eq!(config.whitelist_file(), Some("/trunks"));
-    let map = config.whitelist();
-    for (address, expected) in [
-        ("203.0.113.7", true),
-        ("203.0.113.8", false),
-        ("2001:db8::5", true),
-        ("2001:db8::6", false),
-        ("::ffff:10.1.2.3", true),
-        ("172.31.255.255", true),
-        ("192.0.2.1", true),
-        ("198.51.100.200", true),
-        ("203.0.113.1", false),
-    ] {
-        let found = map.get(address.parse().unwrap()).is_some();
-        assert_eq!(found, expected, "{address}");
-    }
-}
-
-#[test]
-fn whitelists_written_badly_are_refused() {
-    for (name, text, problem) in [
-        (
-            "whitelist",
-            "sip.example.com",
-            "is not an address or a prefix; allowed: IPv4 or",
-        ),
-        (
-            "whitelist",
-            "192.0.2.1,",
-            "whitelist: \"\" is not an address",
-        ),
-        ("whitelist", "192.0.2.1 192.0.2.2", "is not an address"),
-        (
-            "whitelist",
-            "192.0.2.1,192.0.2.0/40",
-            "whitelist: \"192.0.2.0/40\" has a bad prefix",
-        ),
-        (
-            "whitelist",
-            "0.0.0.0/0",
-            "is shorter than whitelist_min_prefix; allowed: 8/19 or",
-        ),
-        (
-            "whitelist_file",
-            "/missing",
-            "\"/missing\" cannot be read: entity not found",
-        ),
-        ("whitelist_file", "trunks", "is not an absolute path"),
-        ("whitelist_file", "/tru\0nks", "is not an absolute path"),
-        (
-            "whitelist_file",
-            "/bad",
-            "\"/bad\" line 2: \"sip.example.com\" is not an address",
-        ),
-        (
-            "whitelist_file",
-            "/huge",
-            "\"/huge\" is too large; allowed: 16 MiB",
-        ),
-    ] {
-        let error = refusal(&[(name, text)]);
-        assert!(
-            error.starts_with(name) && error.contains(problem),
-            "{error}"
-        );
-    }
-    assert_eq!(
-        warning(&[("whitelist", "192.0.2.77/24")]),
-        "whitelist: \"192.0.2.77/24\" is taken as 192.0.2.0/24"
-    );
-    let unreadable = Config::default().set("whitelist_file", Value::Text("/trunks"));
-    assert!(unreadable.unwrap_err().contains("cannot be read"));
-}
-
-#[test]
-fn ceilings_below_an_ordinary_limit_are_pointed_out() {
-    let wide = config(&[("rate", "name=burst;limit=200")]);
-    assert_eq!(
-        wide.warnings(),
-        ["trust_rate: limit=120;window=2 is stricter than rate \"burst\" with limit=200;window=2"]
-    );
-    let both = [
-        ("rate", "name=burst;limit=200"),
-        ("trust_rate", "limit=400;window=2"),
-    ];
-    assert!(config(&both).warnings().is_empty());
 }
 
 #[test]

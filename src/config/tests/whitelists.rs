@@ -1,0 +1,86 @@
+//! `whitelist` lines and files.
+
+use super::{config, refusal, warning};
+use crate::config::{Config, Value};
+
+#[test]
+fn whitelists_add_up_and_files_replace() {
+    let config = config(&[
+        ("whitelist", "203.0.113.7"),
+        ("whitelist", "2001:db8::5, 10.1.0.0/16 ,172.16.0.0/12"),
+        ("whitelist_file", "/other"),
+        ("whitelist_file", "/trunks"),
+    ]);
+    assert_eq!(config.whitelist_file(), Some("/trunks"));
+    let map = config.whitelist();
+    for (address, expected) in [
+        ("203.0.113.7", true),
+        ("203.0.113.8", false),
+        ("2001:db8::5", true),
+        ("2001:db8::6", false),
+        ("::ffff:10.1.2.3", true),
+        ("172.31.255.255", true),
+        ("192.0.2.1", true),
+        ("198.51.100.200", true),
+        ("203.0.113.1", false),
+    ] {
+        let found = map.get(address.parse().unwrap()).is_some();
+        assert_eq!(found, expected, "{address}");
+    }
+}
+
+#[test]
+fn whitelists_written_badly_are_refused() {
+    for (name, text, problem) in [
+        (
+            "whitelist",
+            "sip.example.com",
+            "is not an address or a prefix; allowed: IPv4 or",
+        ),
+        (
+            "whitelist",
+            "192.0.2.1,",
+            "whitelist: \"\" is not an address",
+        ),
+        ("whitelist", "192.0.2.1 192.0.2.2", "is not an address"),
+        (
+            "whitelist",
+            "192.0.2.1,192.0.2.0/40",
+            "whitelist: \"192.0.2.0/40\" has a bad prefix",
+        ),
+        (
+            "whitelist",
+            "0.0.0.0/0",
+            "is shorter than whitelist_min_prefix; allowed: 8/19 or",
+        ),
+        (
+            "whitelist_file",
+            "/missing",
+            "\"/missing\" cannot be read: entity not found",
+        ),
+        ("whitelist_file", "trunks", "is not an absolute path"),
+        ("whitelist_file", "/tru\0nks", "is not an absolute path"),
+        (
+            "whitelist_file",
+            "/bad",
+            "\"/bad\" line 2: \"sip.example.com\" is not an address",
+        ),
+        (
+            "whitelist_file",
+            "/huge",
+            "\"/huge\" is too large; allowed: 16 MiB",
+        ),
+    ] {
+        let error = refusal(&[(name, text)]);
+        assert!(
+            error.starts_with(name) && error.contains(problem),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        warning(&[("whitelist", "192.0.2.77/24")]),
+        "whitelist: \"192.0.2.77/24\" is taken as 192.0.2.0/24"
+    );
+    let unreadable = Config::default().set("whitelist_file", Value::Text("/trunks"));
+    assert!(unreadable.unwrap_err().contains("cannot be read"));
+}
