@@ -184,7 +184,7 @@ impl Config {
     fn text(&self, directory: &Path) -> String {
         let mut text = format!(
             "#!KAMAILIO\ndebug=2\nlog_stderror={}\nchildren={}\ntcp_children=1\n\
-             tcp_accept_no_cl=yes\nserver_header=\"\"\n",
+             tcp_accept_no_cl=yes\nauto_aliases=no\nserver_header=\"\"\n",
             if matches!(self.launch, Launch::Daemon { .. }) {
                 "no"
             } else {
@@ -195,22 +195,20 @@ impl Config {
         for address in &self.listen {
             text += &format!("listen={address}\n");
         }
-        let mut modules = vec![
-            "kex", "corex", "pv", "sl", "textops", "xlog", "xhttp", "jsonrpcs", "ctl",
-        ];
+        let mut modules = vec!["kex", "corex", "pv", "sl", "textops", "xlog", "ctl"];
         if self.with_module {
             modules.push("sec");
         }
-        match self.engine {
-            Engine::Native => {}
-            Engine::Lua => modules.push("app_lua"),
-            Engine::Python => modules.push("app_python3"),
-        }
+        modules.extend(match self.engine {
+            Engine::Native => ["xhttp", "jsonrpcs"].as_slice(),
+            Engine::Lua => &["app_lua"],
+            Engine::Python => &["app_python3"],
+        });
         for module in modules {
             text += &format!("loadmodule \"{module}.so\"\n");
         }
         text += &format!(
-            "modparam(\"ctl\", \"binrpc\", \"unix:{}\")\nmodparam(\"jsonrpcs\", \"transport\", 1)\n",
+            "modparam(\"ctl\", \"binrpc\", \"unix:{}\")\n",
             control_socket(directory).display()
         );
         text += &self.parameters.concat();
@@ -219,21 +217,22 @@ impl Config {
     }
 
     fn routes(&self, directory: &Path) -> String {
-        let (module, name, script) = match self.engine {
+        let (module, name, suffix, script) = match self.engine {
             Engine::Native => {
                 let route = self
                     .route
                     .clone()
                     .unwrap_or_else(|| script::native(self.panicking));
                 return format!(
-                    "request_route {{\n{route}}}\n\
+                    "modparam(\"jsonrpcs\", \"transport\", 1)\n\
+                     request_route {{\n{route}}}\n\
                      event_route[xhttp:request] {{\n    jsonrpc_dispatch();\n}}\n"
                 );
             }
-            Engine::Lua => ("app_lua", "lua", script::lua()),
-            Engine::Python => ("app_python3", "python", script::python()),
+            Engine::Lua => ("app_lua", "lua", "lua", script::lua()),
+            Engine::Python => ("app_python3", "python", "py", script::python()),
         };
-        let file = directory.join(format!("script_{name}"));
+        let file = directory.join(format!("script.{suffix}"));
         fs::write(&file, script).expect("the script can be written");
         format!(
             "modparam(\"{module}\", \"load\", \"{}\")\ncfgengine \"{name}\"\n",

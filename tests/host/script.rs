@@ -98,7 +98,8 @@ pub fn lua() -> String {
         script += &format!("  if name == \"{name}\" then rc = KSR.sec.{name}({arguments}) end\n");
     }
     script += &format!(
-        "  KSR.textops.append_to_reply(KSR.pvx.evalx(\"X-Sec: {VARIABLES}\") .. \"\\r\\n\")\n\
+        "  KSR.pvx.evalx(\"$var(answer)\", \"X-Sec: {VARIABLES}\")\n\
+         \x20 KSR.hdr.append_to_reply(KSR.pv.gete(\"$var(answer)\") .. \"\\r\\n\")\n\
          \x20 KSR.sl.sl_send_reply(200, \"rc \" .. rc)\n\
          end\n"
     );
@@ -127,7 +128,8 @@ pub fn python() -> String {
         );
     }
     script += &format!(
-        "        KSR.textops.append_to_reply(KSR.pvx.evalx(\"X-Sec: {VARIABLES}\") + \"\\r\\n\")\n\
+        "        KSR.pvx.evalx(\"$var(answer)\", \"X-Sec: {VARIABLES}\")\n\
+         \x20       KSR.hdr.append_to_reply(KSR.pv.gete(\"$var(answer)\") + \"\\r\\n\")\n\
          \x20       KSR.sl.sl_send_reply(200, \"rc %d\" % rc)\n\
          \x20       return 1\n"
     );

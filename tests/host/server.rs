@@ -69,25 +69,33 @@ impl Kamailio {
             main,
             stopped: false,
         };
-        if matches!(config.launch, Launch::Daemon { .. }) {
-            server.main = wait_for("the daemon's process number", || {
-                fs::read_to_string(&pid_file).ok()?.trim().parse().ok()
-            });
+        match config.launch {
+            Launch::Foreground | Launch::SingleProcess => {}
+            Launch::Daemon { .. } => server.main = server.wait_for_daemon(&pid_file),
         }
-        server.wait_until_ready(config.launch);
+        wait_until("Kamailio to answer commands", || {
+            server.fail_if_ended(config.launch);
+            server.control_socket().exists() && server.kamcmd(&["core.uptime"]).is_ok()
+        });
         server
     }
 
-    fn wait_until_ready(&mut self, launch: Launch) {
-        wait_until("Kamailio to answer commands", || {
-            let ended = self.child.try_wait().expect("the child can be asked");
-            let expected = matches!(launch, Launch::Daemon { .. });
-            if let Some(status) = ended.filter(|status| !expected || !status.success()) {
-                self.stopped = true;
-                panic!("Kamailio did not start ({status}):\n{}", self.log());
-            }
-            self.control_socket().exists() && self.kamcmd(&["core.uptime"]).is_ok()
-        });
+    fn wait_for_daemon(&mut self, pid_file: &Path) -> i32 {
+        wait_for("the daemon's process number", || {
+            self.fail_if_ended(Launch::Daemon { user: "" });
+            fs::read_to_string(pid_file).ok()?.trim().parse().ok()
+        })
+    }
+
+    /// The process that was started has to live on; a daemon's has to end, with success.
+    fn fail_if_ended(&mut self, launch: Launch) {
+        let ended = self.child.try_wait().expect("the child can be asked");
+        let daemon = matches!(launch, Launch::Daemon { .. });
+        if let Some(status) = ended.filter(|status| !daemon || !status.success()) {
+            self.stopped = true;
+            // The log follows: it is printed when the server is dropped.
+            panic!("Kamailio did not start ({status})");
+        }
     }
 
     /// Everything it has written to its log so far.
