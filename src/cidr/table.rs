@@ -97,7 +97,7 @@ fn candidates<D: Column<u32>>(
     };
     let part = part(index_bits.min(INDEX_BITS_MAX));
     let (from, to) = (index.at(part)?, index.at(part + 1)?);
-    Some((from as usize, rows.min(to as usize)))
+    Some((from as usize, to as usize))
 }
 
 /// The last row of which `starts` holds: among `from..to`, or the one before them.
