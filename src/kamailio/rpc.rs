@@ -95,18 +95,41 @@ impl Rpc<'_> {
 
     /// The next argument as text; none when there are no more.
     ///
-    /// Numbers are turned into decimal text. What a transport cannot turn into text counts as
-    /// absent (JSON `null`, `true`, an object).
+    /// Numbers arrive in decimal, a negative one with its sign. What is neither text nor a number
+    /// (JSON `true`, `null`, an object) arrives as `?`, so that it is refused like other nonsense
+    /// and does not pass for an absent argument.
     pub fn argument(&mut self) -> Option<String> {
-        let scan = self.api.scan?;
+        // Of all transports only the control socket keeps the types of arguments apart, turns no
+        // fraction into text, and loses the sign of an integer when it does.
+        if self.api.capabilities.is_none() {
+            let (mut fraction, mut integer) = (0.0_f64, 0);
+            if self.scan(c"*f", &raw mut fraction) {
+                return Some(fraction.to_string());
+            }
+            if self.scan::<c_int>(c"*d", &raw mut integer) {
+                return Some(integer.to_string());
+            }
+        }
         let mut text = sys::str_ {
             s: std::ptr::null_mut(),
             len: 0,
         };
-        // SAFETY: The format asks for one optional counted string, and `text` is one.
-        let found = unsafe { scan(self.context, c"*.S".as_ptr().cast_mut(), &raw mut text) };
-        // SAFETY: The transport's text lives at least until the next call; it is copied here.
-        (found > 0).then(|| String::from_utf8_lossy(unsafe { str::bytes(&text) }).into_owned())
+        if self.scan(c"*.S", &raw mut text) {
+            // SAFETY: The transport's text lives at least until the next call; it is copied here.
+            let text = String::from_utf8_lossy(unsafe { str::bytes(&text) });
+            return Some(signed(&text).unwrap_or_else(|| text.into_owned()));
+        }
+        let mut skipped: c_int = 0;
+        self.scan(c"*d", &raw mut skipped).then(|| "?".to_owned())
+    }
+
+    /// Asks for one optional argument of the type that the format names.
+    fn scan<T>(&mut self, format: &CStr, value: *mut T) -> bool {
+        let Some(scan) = self.api.scan else {
+            return false;
+        };
+        // SAFETY: The formats used above ask for one value of the type that `value` points to.
+        unsafe { scan(self.context, format.as_ptr().cast_mut(), value) > 0 }
     }
 
     /// Refuses the call: 400 bad input, 404 not there, 503 not possible now. Ends the reply.
@@ -259,7 +282,38 @@ impl RpcList<'_> {
     }
 }
 
+/// JSON-RPC prints a negative number as an unsigned one of 64 bits.
+fn signed(text: &str) -> Option<String> {
+    let number = text.parse::<u64>().ok()?.cast_signed();
+    (number < 0).then(|| number.to_string())
+}
+
 /// A terminated copy; text after a zero byte is dropped.
 fn terminated(text: &str) -> CString {
     CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_sign_is_found_again() {
+        assert_eq!(signed("18446744073709551611").as_deref(), Some("-5"));
+        for text in [
+            "5",
+            "9223372036854775807",
+            "99999999999999999999",
+            "-5",
+            "x",
+            "",
+        ] {
+            assert_eq!(signed(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_ends_at_a_zero_byte() {
+        assert_eq!(terminated("a\0b").as_c_str(), c"a");
+    }
 }

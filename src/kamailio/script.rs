@@ -18,10 +18,13 @@ pub const FALLBACK: c_int = 1;
 /// The most arguments that a function takes.
 pub const MAX_ARGS: usize = 3;
 
+/// What the core puts in the place of a pseudo-variable that is null.
+const NULL_TEXT: &[u8] = b"<null>";
+
 /// One argument, as the script gave it.
 ///
 /// In the native script every argument is text, with pseudo-variables already replaced; what
-/// cannot be evaluated (an absent header) is empty text. KEMI passes integers as numbers.
+/// is null (an absent header) is empty text. KEMI passes integers as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg<'a> {
     /// A string; may be empty, may be any bytes.
@@ -158,7 +161,8 @@ unsafe fn call(index: usize, msg: *mut sys::sip_msg, given: [*mut c_char; MAX_AR
         if unsafe { sys::sec_parameter(msg, parameter, &raw mut value) } >= 0 {
             // SAFETY: The text belongs to the message, the script, or the core's rotating
             // buffers, none of which changes while the function runs.
-            *arg = Arg::Text(unsafe { str::bytes(&value) });
+            let text = unsafe { str::bytes(&value) };
+            *arg = Arg::Text(if text == NULL_TEXT { b"" } else { text });
         }
         count += 1;
     }
