@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -136,49 +136,56 @@ impl Kamailio {
     ///
     /// # Panics
     /// When it does not end, or ends and leaves a process behind.
-    pub fn stop(mut self) -> String {
-        let result = self.end();
-        let log = self.log();
-        if let Err(reason) = result {
-            panic!("{reason}\n{log}");
-        }
-        log
+    pub fn stop(self) -> String {
+        process::signal(self.main, Signal::SIGTERM);
+        self.wait_for_end()
     }
 
-    fn end(&mut self) -> Result<(), String> {
+    /// Waits until it has ended by itself; the log it leaves.
+    ///
+    /// # Panics
+    /// When it does not end, or ends and leaves a process behind.
+    pub fn wait_for_end(mut self) -> String {
         self.stopped = true;
-        process::signal(self.main, Signal::SIGTERM);
+        if let Err(reason) = self.reap() {
+            panic!("{reason}");
+        }
+        self.log()
+    }
+
+    /// Waits until no process of it is left; kills what does not go.
+    fn reap(&mut self) -> Result<(), String> {
         let start = Instant::now();
         loop {
             let ended = self.child.try_wait().map_err(|error| error.to_string())?;
-            let left = process::marked(&self.mark);
-            let left: Vec<i32> = left
-                .into_iter()
-                .filter(|pid| process::alive(*pid))
-                .collect();
+            let mut left = process::marked(&self.mark);
+            left.retain(|pid| process::alive(*pid));
             if ended.is_some() && left.is_empty() {
                 return Ok(());
             }
             if start.elapsed() > PATIENCE {
                 let names: Vec<String> = left.iter().map(|pid| process::describe(*pid)).collect();
-                left.iter()
-                    .for_each(|pid| process::signal(*pid, Signal::SIGKILL));
+                for pid in left {
+                    process::signal(pid, Signal::SIGKILL);
+                }
                 let _reaped = self.child.wait();
-                return Err(format!("still running after SIGTERM: {}", names.join(", ")));
+                return Err(format!("it did not end: {} still ran", names.join(", ")));
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
 impl Drop for Kamailio {
     fn drop(&mut self) {
-        let result = if self.stopped { Ok(()) } else { self.end() };
+        let mut result = Ok(());
+        if !self.stopped {
+            process::signal(self.main, Signal::SIGTERM);
+            result = self.reap();
+        }
         if std::thread::panicking() {
-            eprintln!(
-                "--- log of the failed test's Kamailio ---\n{}---",
-                self.log()
-            );
+            let log = self.log();
+            eprintln!("--- log of the failed test's Kamailio ---\n{log}---");
         } else if let Err(reason) = result {
             panic!("{reason}\n{}", self.log());
         }
