@@ -90,15 +90,21 @@ private_apt() {
 echo "kamailio-headers: fetching the headers of kamailio $version" >&2
 # One unreachable archive among several is no reason to stop: what counts is the package.
 private_apt update >&2 || true
-(cd "$work/download" && private_apt source --download-only "kamailio=$version" >&2) ||
-	fail "apt could not fetch the source package kamailio=$version from:" \
-		"${archives:-the machine's apt sources}; set KAMAILIO_SRC to its unpacked source instead"
+# Some mirrors lack the upstream signature (*.asc), and apt calls that a failure. The tarball is
+# what is needed; it must have the sum that the package's description (verified by apt) gives.
+(
+	cd "$work/download"
+	private_apt source --download-only "kamailio=$version" >&2 || true
+	awk '/^[^ ]/ { on = /^Checksums-Sha256:/ }
+		on && $3 ~ /[.]orig[.]tar[.][a-z0-9]+$/ { print $1 "  " $3 }' ./*.dsc >sums 2>/dev/null
+	[ -s sums ] && sha256sum --check --quiet sums >&2
+) || fail "apt could not fetch the source package kamailio=$version from:" \
+	"${archives:-the machine's apt sources}; set KAMAILIO_SRC to its unpacked source instead"
 
 mkdir "$work/tree"
-for tarball in "$work"/download/kamailio_*.orig.tar.*; do
-	case $tarball in *.asc) continue ;; esac
-	tar -xf "$tarball" -C "$work/tree" --strip-components=1 --wildcards '*/src/core/*.h'
-done
+while read -r _ tarball; do
+	tar -xf "$work/download/$tarball" -C "$work/tree" --strip-components=1 --wildcards '*/src/core/*.h'
+done <"$work/download/sums"
 [ -f "$work/tree/src/core/ver_defs.h" ] || fail "the source package of kamailio $version holds no src/core/ver_defs.h"
 
 # Into place in one step, so that a build running at the same time sees all of it or nothing.
