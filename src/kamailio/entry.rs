@@ -13,8 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use super::{
-    Command, Function, ParamValue, Rank, Statistic, Variables, counters, kemi, log, params, pv,
-    rpc, script, str, sys,
+    Command, Function, Outcome, ParamValue, Rank, Statistic, Variables, counters, kemi, log,
+    params, pv, rpc, script, str, sys,
 };
 
 /// The longest table that a [`Module`] may have: functions, KEMI names, parameters or commands.
@@ -28,8 +28,8 @@ pub struct Module {
     pub functions: &'static [Function],
     /// Names of the parameters; all take integers and strings.
     pub parameters: &'static [&'static str],
-    /// Takes one `modparam` line; see [`params::Outcome`].
-    pub set_parameter: fn(&str, ParamValue<'_>) -> params::Outcome,
+    /// Takes one `modparam` line; see [`Outcome`].
+    pub set_parameter: fn(&str, ParamValue<'_>) -> Outcome,
     /// Commands of `kamcmd` and JSON-RPC.
     pub commands: &'static [Command],
     /// The class of pseudo-variables.

@@ -26,7 +26,7 @@ mod sys;
 pub use counters::Statistic;
 pub use entry::Module;
 pub use message::{Message, Transport};
-pub use params::ParamValue;
+pub use params::{Outcome, ParamValue};
 pub use process::Rank;
 pub use pv::{PvValue, Variables};
 pub use rpc::{Command, Reply, Rpc, RpcList, RpcStruct};
