@@ -93,11 +93,16 @@ impl<'a> Message<'a> {
         i64::from(self.msg().first_line.type_) == i64::from(sys::SIP_REPLY)
     }
 
-    /// Whether the core made it up, for an event route or a timer: its source is nobody's.
+    /// Whether the server made it up itself: for an event, a timer, or as a request of its own. The
+    /// source of such a message is nobody's. A request that was received, and is handled in an
+    /// event route only because that is how a module passes it on (HTTP, MSRP), is not faked.
     pub fn is_faked(&self) -> bool {
-        let event = sys::ONEVENT_ROUTE as c_int;
-        // SAFETY: The core compares the pointer with its own.
-        route_type() & event == event || unsafe { sys::faked_msg_match(self.raw.as_ptr()) } != 0
+        let route = route_type();
+        let in_event = route & sys::ONEVENT_ROUTE as c_int != 0;
+        route & sys::LOCAL_ROUTE as c_int != 0
+            || (in_event && self.msg().rcv.bind_address.is_null())
+            // SAFETY: The core compares the pointer with its own.
+            || unsafe { sys::faked_msg_match(self.raw.as_ptr()) } != 0
     }
 
     /// The method of a request as it was sent; empty for a reply.
