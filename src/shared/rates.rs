@@ -34,6 +34,8 @@ pub struct Charged {
 #[derive(Clone, Copy)]
 pub struct Rates {
     words: &'static [AtomicU64],
+    /// By limit index: what a stored debt is weighed against when one has to give way.
+    scale: &'static [Quota],
     /// Words in a set: a power of two of cache lines.
     ways: usize,
 }
@@ -50,28 +52,25 @@ impl Rates {
         if limits > 2 { 2 * LINE } else { LINE }
     }
 
-    /// A table over `words`, which [`Rates::words`] has counted.
-    pub fn new(words: &'static [AtomicU64], limits: usize) -> Rates {
+    /// A table over `words`, which [`Rates::words`] has counted, for limits that are weighed by
+    /// `scale`: the quotas themselves, or one that is wider than all of them.
+    pub fn new(words: &'static [AtomicU64], scale: &'static [Quota]) -> Rates {
         assert!(
             words.len().is_power_of_two(),
             "a table is a power of two of words"
         );
-        Rates {
-            words,
-            ways: Self::ways(limits),
-        }
+        let ways = Self::ways(scale.len());
+        Rates { words, scale, ways }
     }
 
-    /// Charges one event to limit `index` of the source with this hash. `quotas` are all the
-    /// limits, by index: the victim's debt is weighed against its own.
+    /// Charges one event to limit `index`, which is `quota`, of the source with this hash.
     #[inline]
-    pub fn charge(&self, quotas: &[Quota], index: usize, hash: u64, now: Now) -> Charged {
-        let quota = &quotas[index];
+    pub fn charge(&self, quota: &Quota, index: usize, hash: u64, now: Now) -> Charged {
         let (set, mark) = self.place(hash, index);
         let ticks = now.ticks();
         for _ in 0..TRIES {
             let Some((slot, word)) = find(set, mark) else {
-                match self.insert(quotas, set, mark, quota, ticks) {
+                match self.insert(set, mark, quota, ticks) {
                     Some(charged) => return charged,
                     None => continue,
                 }
@@ -96,16 +95,15 @@ impl Rates {
     }
 
     /// How many events of limit `index` the source is charged with now. Changes nothing.
-    pub fn level(&self, quotas: &[Quota], index: usize, hash: u64, now: Now) -> u32 {
+    pub fn level(&self, quota: &Quota, index: usize, hash: u64, now: Now) -> u32 {
         let (set, mark) = self.place(hash, index);
-        find(set, mark).map_or(0, |(_, word)| quotas[index].level(word, now.ticks()))
+        find(set, mark).map_or(0, |(_, word)| quota.level(word, now.ticks()))
     }
 
     /// Whether one more event of limit `index` would be within. Changes nothing.
-    pub fn within(&self, quotas: &[Quota], index: usize, hash: u64, now: Now) -> bool {
+    pub fn within(&self, quota: &Quota, index: usize, hash: u64, now: Now) -> bool {
         let (set, mark) = self.place(hash, index);
-        find(set, mark)
-            .is_none_or(|(_, word)| quotas[index].charge(word, now.ticks()) != Charge::Over)
+        find(set, mark).is_none_or(|(_, word)| quota.charge(word, now.ticks()) != Charge::Over)
     }
 
     /// Forgets what the source owes to limit `index`.
@@ -120,7 +118,7 @@ impl Rates {
     /// Clears the expired words among `count` words from `start`, and returns how many are live
     /// and where to go on (0 at the end). To be called often enough that each word is seen once
     /// a day, because stored times wrap.
-    pub fn sweep(&self, quotas: &[Quota], start: usize, count: usize, now: Now) -> (usize, usize) {
+    pub fn sweep(&self, start: usize, count: usize, now: Now) -> (usize, usize) {
         let end = start.saturating_add(count).min(self.words.len());
         let mut live = 0;
         for slot in self.words.get(start..end).unwrap_or_default() {
@@ -128,7 +126,7 @@ impl Rates {
             if word == 0 {
                 continue;
             }
-            if weigh(quotas, word, now.ticks()) > 0 {
+            if self.weigh(word, now.ticks()) > 0 {
                 live += 1;
             } else {
                 let _ = slot.compare_exchange(word, 0, Relaxed, Relaxed);
@@ -149,18 +147,11 @@ impl Rates {
 
     /// Takes the word that can best be spared. `None` if another process was faster.
     #[cold]
-    fn insert(
-        &self,
-        quotas: &[Quota],
-        set: &[AtomicU64],
-        mark: u64,
-        quota: &Quota,
-        ticks: u64,
-    ) -> Option<Charged> {
+    fn insert(&self, set: &[AtomicU64], mark: u64, quota: &Quota, ticks: u64) -> Option<Charged> {
         let mut victim: Option<(&AtomicU64, u64, u64)> = None;
         for slot in set {
             let word = slot.load(Relaxed);
-            let weight = weigh(quotas, word, ticks);
+            let weight = self.weigh(word, ticks);
             if victim.is_none_or(|(_, _, least)| weight < least) {
                 victim = Some((slot, word, weight));
                 if weight == 0 {
@@ -179,6 +170,17 @@ impl Rates {
             evicted: weight > 0,
         })
     }
+
+    /// The debt of a word relative to the window of its own limit; 0 is expired or empty.
+    fn weigh(&self, word: u64, ticks: u64) -> u64 {
+        let index = (word >> (TAG_BITS + TIME_BITS)) as usize;
+        match self.scale.get(index) {
+            Some(quota) if word != 0 && quota.debt(word, ticks) > 0 => {
+                quota.relative_debt(word, ticks).max(1)
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// The word with this mark. An empty word matches no mark but that of limit 0 and tag 0, and
@@ -192,17 +194,6 @@ fn find(set: &[AtomicU64], mark: u64) -> Option<(&AtomicU64, u64)> {
         }
     }
     None
-}
-
-/// The debt of a word relative to the window of its own limit; 0 is expired or empty.
-fn weigh(quotas: &[Quota], word: u64, ticks: u64) -> u64 {
-    let index = (word >> (TAG_BITS + TIME_BITS)) as usize;
-    match quotas.get(index) {
-        Some(quota) if word != 0 && quota.debt(word, ticks) > 0 => {
-            quota.relative_debt(word, ticks).max(1)
-        }
-        _ => 0,
-    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ fn quota(limit: u64, window: u64) -> Quota {
     Quota::new(limit, window).unwrap()
 }
 
-fn table(sources: usize, limits: usize) -> Rates {
-    let words = Rates::words(sources, limits);
+fn table(sources: usize, quotas: &[Quota]) -> Rates {
+    let words = Rates::words(sources, quotas.len());
     let mut region = Region::new(words).unwrap();
-    Rates::new(region.take(words), limits)
+    Rates::new(region.take(words), quotas.to_vec().leak())
 }
 
 fn hash(number: u32) -> u64 {
@@ -27,23 +27,24 @@ fn at(ms: u64) -> Now {
 
 #[test]
 fn exactly_the_limit_passes_and_others_are_untouched() {
-    let (rates, quotas) = (table(1024, 1), [quota(30, 2)]);
+    let quotas = [quota(30, 2)];
+    let rates = table(1024, &quotas);
     let passed = (0..40)
-        .filter(|_| rates.charge(&quotas, 0, hash(1), at(9)).within)
+        .filter(|_| rates.charge(&quotas[0], 0, hash(1), at(9)).within)
         .count();
     assert_eq!(passed, 30);
-    assert_eq!(rates.level(&quotas, 0, hash(1), at(9)), 30);
-    assert!(rates.charge(&quotas, 0, hash(2), at(9)).within);
-    assert!(rates.charge(&quotas, 0, hash(1), at(2009)).within);
+    assert_eq!(rates.level(&quotas[0], 0, hash(1), at(9)), 30);
+    assert!(rates.charge(&quotas[0], 0, hash(2), at(9)).within);
+    assert!(rates.charge(&quotas[0], 0, hash(1), at(2009)).within);
 }
 
 #[test]
 fn four_limits_of_one_source_are_counted_apart() {
     let quotas = [quota(1, 2), quota(2, 2), quota(3, 300), quota(4, 86_400)];
-    let rates = table(64, 4);
+    let rates = table(64, &quotas);
     for index in 0..4 {
         let passed = (0..9)
-            .filter(|_| rates.charge(&quotas, index, hash(5), at(1)).within)
+            .filter(|_| rates.charge(&quotas[index], index, hash(5), at(1)).within)
             .count();
         assert_eq!(passed, index + 1);
     }
@@ -51,33 +52,34 @@ fn four_limits_of_one_source_are_counted_apart() {
 
 #[test]
 fn a_question_changes_nothing() {
-    let (rates, quotas) = (table(64, 1), [quota(2, 2)]);
+    let quotas = [quota(2, 2)];
+    let rates = table(64, &quotas);
     for _ in 0..9 {
-        assert!(rates.within(&quotas, 0, hash(1), at(1)));
-        assert_eq!(rates.level(&quotas, 0, hash(1), at(1)), 0);
+        assert!(rates.within(&quotas[0], 0, hash(1), at(1)));
+        assert_eq!(rates.level(&quotas[0], 0, hash(1), at(1)), 0);
     }
-    rates.charge(&quotas, 0, hash(1), at(1));
-    rates.charge(&quotas, 0, hash(1), at(1));
-    assert!(!rates.within(&quotas, 0, hash(1), at(1)));
+    rates.charge(&quotas[0], 0, hash(1), at(1));
+    rates.charge(&quotas[0], 0, hash(1), at(1));
+    assert!(!rates.within(&quotas[0], 0, hash(1), at(1)));
     rates.forget(0, hash(1));
-    assert!(rates.within(&quotas, 0, hash(1), at(1)));
+    assert!(rates.within(&quotas[0], 0, hash(1), at(1)));
 }
 
 #[test]
 fn in_a_full_table_the_smallest_relative_debt_gives_way() {
     // One set of eight words; the long window's debt is larger in ticks, smaller in its window.
     let quotas = [quota(4, 2), quota(100, 300)];
-    let rates = table(2, 2);
+    let rates = table(2, &quotas);
     for _ in 0..4 {
-        rates.charge(&quotas, 0, hash(1), at(1));
+        rates.charge(&quotas[0], 0, hash(1), at(1));
     }
     let mut evicted = 0;
     for number in 10..40 {
-        evicted += usize::from(rates.charge(&quotas, 1, hash(number), at(1)).evicted);
+        evicted += usize::from(rates.charge(&quotas[1], 1, hash(number), at(1)).evicted);
     }
     assert!(evicted > 0, "thirty sources do not fit eight words");
     assert_eq!(
-        rates.level(&quotas, 0, hash(1), at(1)),
+        rates.level(&quotas[0], 0, hash(1), at(1)),
         4,
         "the abuser is still known"
     );
@@ -85,14 +87,15 @@ fn in_a_full_table_the_smallest_relative_debt_gives_way() {
 
 #[test]
 fn a_sweep_clears_the_expired_and_counts_the_live() {
-    let (rates, quotas) = (table(512, 1), [quota(10, 2)]);
+    let quotas = [quota(10, 2)];
+    let rates = table(512, &quotas);
     for number in 0..100 {
-        rates.charge(&quotas, 0, hash(number), at(1));
+        rates.charge(&quotas[0], 0, hash(number), at(1));
     }
     let mut start = 0;
     let mut live = 0;
     loop {
-        let (found, next) = rates.sweep(&quotas, start, 100, at(2));
+        let (found, next) = rates.sweep(start, 100, at(2));
         live += found;
         start = next;
         if start == 0 {
@@ -100,7 +103,7 @@ fn a_sweep_clears_the_expired_and_counts_the_live() {
         }
     }
     assert_eq!(live, 100);
-    assert_eq!(rates.sweep(&quotas, 0, usize::MAX, at(5000)), (0, 0));
+    assert_eq!(rates.sweep(0, usize::MAX, at(5000)), (0, 0));
     assert!(rates.words.iter().all(|word| word.load(Relaxed) == 0));
 }
 
@@ -108,22 +111,23 @@ fn a_sweep_clears_the_expired_and_counts_the_live() {
 /// every abuser is held to its limit, and nobody honest is denied.
 #[test]
 fn a_spoofed_flood_neither_frees_abusers_nor_hurts_the_honest() {
-    let (rates, quotas) = (table(1 << 14, 1), [quota(20, 2)]);
+    let quotas = [quota(20, 2)];
+    let rates = table(1 << 14, &quotas);
     let mut abused = 0;
     for step in 0..200u32 {
         let now = at(u64::from(step) * 50);
         for number in 0..5_000 {
-            rates.charge(&quotas, 0, hash(1_000_000 + step * 5_000 + number), now);
+            rates.charge(&quotas[0], 0, hash(1_000_000 + step * 5_000 + number), now);
         }
         for number in 0..100 {
             for _ in 0..3 {
-                abused += usize::from(rates.charge(&quotas, 0, hash(number), now).within);
+                abused += usize::from(rates.charge(&quotas[0], 0, hash(number), now).within);
             }
         }
         if step % 4 == 0 {
             for number in 500..600 {
                 assert!(
-                    rates.charge(&quotas, 0, hash(number), now).within,
+                    rates.charge(&quotas[0], 0, hash(number), now).within,
                     "an honest phone"
                 );
             }
@@ -139,13 +143,14 @@ fn a_spoofed_flood_neither_frees_abusers_nor_hurts_the_honest() {
 /// Processes killed in the middle of charging leave a table that still counts exactly.
 #[test]
 fn killed_processes_leave_the_table_exact() {
-    let (rates, quotas) = (table(256, 1), [quota(30, 2)]);
+    let quotas = [quota(30, 2)];
+    let rates = table(256, &quotas);
     let mut forks = crate::shared::forks::Forks::default();
     for _ in 0..3 {
         forks.start(move || {
             loop {
                 for number in 0..64 {
-                    rates.charge(&quotas, 0, hash(number), at(7));
+                    rates.charge(&quotas[0], 0, hash(number), at(7));
                 }
             }
         });
@@ -156,23 +161,24 @@ fn killed_processes_leave_the_table_exact() {
     }
     forks.stop();
     let passed = (0..40)
-        .filter(|_| rates.charge(&quotas, 0, hash(999), at(7)).within)
+        .filter(|_| rates.charge(&quotas[0], 0, hash(999), at(7)).within)
         .count();
     assert_eq!(passed, 30);
-    assert!((0..64).all(|number| rates.level(&quotas, 0, hash(number), at(7)) <= 30));
+    assert!((0..64).all(|number| rates.level(&quotas[0], 0, hash(number), at(7)) <= 30));
 }
 
 /// Four processes charge one source at once: together they get exactly the limit.
 #[test]
 fn processes_share_one_limit() {
-    let (rates, quotas) = (table(256, 1), [quota(30, 2)]);
+    let quotas = [quota(30, 2)];
+    let rates = table(256, &quotas);
     let mut region = Region::new(8).unwrap();
     let passed = &region.take(1)[0];
     let mut forks = crate::shared::forks::Forks::default();
     for _ in 0..4 {
         forks.start(move || {
             for _ in 0..40 {
-                if rates.charge(&quotas, 0, hash(1), at(7)).within {
+                if rates.charge(&quotas[0], 0, hash(1), at(7)).within {
                     passed.fetch_add(1, Relaxed);
                 }
             }
