@@ -94,8 +94,8 @@ impl Reason {
         Reason(number)
     }
 
-    /// The text shown to operators; `words` gives a script's own word by its index.
-    pub fn text<'a>(self, policy: &'a Policy, words: impl Fn(u8) -> &'a str) -> ReasonText<'a> {
+    /// The text shown to operators; `word` gives a script's own word by its index.
+    pub fn text(self, policy: &Policy, word: impl Fn(u8) -> String) -> String {
         let plain = match self {
             Reason::NONE => "",
             Reason::OWN => "own address",
@@ -106,40 +106,14 @@ impl Reason {
             Reason::AUTH => "auth",
             Reason::WHITELIST_USERS => "whitelist_users",
             Reason::MANUAL => "manual",
-            Reason(number) if number >= Self::FIRST_WORD => words(number - Self::FIRST_WORD),
+            Reason(number) if number >= Self::FIRST_WORD => return word(number - Self::FIRST_WORD),
             Reason(number) if number >= Self::FIRST_LIMIT => {
-                let index = usize::from(number - Self::FIRST_LIMIT);
-                return match policy.limits.get(index) {
-                    Some(limit) => ReasonText {
-                        prefix: "rate:",
-                        rest: &limit.name,
-                    },
-                    None => ReasonText {
-                        prefix: "rate",
-                        rest: "",
-                    },
-                };
+                let limit = policy.limits.get(usize::from(number - Self::FIRST_LIMIT));
+                return format!("rate:{}", limit.map_or("", |limit| &limit.name));
             }
             _ => "other",
         };
-        ReasonText {
-            prefix: "",
-            rest: plain,
-        }
-    }
-}
-
-/// The text of a reason in two pieces, so that building it allocates nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReasonText<'a> {
-    prefix: &'static str,
-    rest: &'a str,
-}
-
-impl std::fmt::Display for ReasonText<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.prefix)?;
-        f.write_str(self.rest)
+        plain.into()
     }
 }
 

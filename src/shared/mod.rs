@@ -23,4 +23,6 @@ pub mod region;
 #[cfg(not(loom))]
 pub mod statistics;
 #[cfg(not(loom))]
+pub mod status;
+#[cfg(not(loom))]
 pub mod words;

@@ -1,1 +1,98 @@
+//! What happened, as numbers: a row of counters for each process, so that no two SIP workers
+//! write to one cache line; the sum is what an operator sees.
+//!
+//! Every process counts in its own row; whoever answers a question adds them up.
+#![forbid(unsafe_code)]
 
+use super::sync::{AtomicU64, Ordering::Relaxed};
+
+/// One counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Count {
+    /// Requests decided by `sec_check`.
+    Checks,
+    /// Of these: let through.
+    Allowed,
+    /// Of these: refused.
+    Denied,
+    /// Bans made.
+    Bans,
+    /// Bans lifted before their end.
+    Unbans,
+    /// Whitelist entries revoked.
+    Revocations,
+    /// Weight of the offences reported.
+    Strikes,
+    /// Requests let through because of a whitelist.
+    WhitelistHits,
+    /// Live words or records that had to give way: a table is too small.
+    Evictions,
+    /// Events that the agent never saw.
+    EventsDropped,
+    /// Calls that could not do what they were asked to.
+    Errors,
+    /// Panics caught at the border.
+    Panics,
+    /// Requests that shadow mode, or a shadow limit, would have refused.
+    ShadowDenied,
+}
+
+/// Counters in a row: four cache lines.
+const ROW: usize = 32;
+/// Processes with a row of their own; further ones share the last.
+const ROWS: usize = 512;
+
+/// The table of counters.
+#[derive(Clone, Copy)]
+pub struct Statistics {
+    words: &'static [AtomicU64],
+}
+
+impl Statistics {
+    /// Words that the region must hold.
+    pub const WORDS: usize = ROW * ROWS;
+
+    /// Over zeroed words of the region.
+    pub fn new(words: &'static [AtomicU64]) -> Statistics {
+        Statistics { words }
+    }
+
+    /// Adds `number` to a counter of the process that Kamailio numbers `process`.
+    #[inline]
+    pub fn add(&self, process: usize, count: Count, number: u64) {
+        let row = process.min(ROWS - 1);
+        let word = &self.words[row * ROW + count as usize];
+        if row < ROWS - 1 {
+            // A row has one writer, so no other addition can come in between.
+            word.store(word.load(Relaxed).wrapping_add(number), Relaxed);
+        } else {
+            word.fetch_add(number, Relaxed);
+        }
+    }
+
+    /// The sum over all processes.
+    pub fn sum(&self, count: Count) -> u64 {
+        let column = self.words.iter().skip(count as usize).step_by(ROW);
+        column.fold(0, |sum, word| sum.wrapping_add(word.load(Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::region::Region;
+
+    #[test]
+    fn all_processes_are_summed_up() {
+        let mut region = Region::new(Statistics::WORDS).unwrap();
+        let statistics = Statistics::new(region.take(Statistics::WORDS));
+        for process in [0, 1, 7, 510, 511, 9999] {
+            statistics.add(process, Count::Checks, 1);
+            statistics.add(process, Count::ShadowDenied, 2);
+        }
+        assert_eq!(statistics.sum(Count::Checks), 6);
+        assert_eq!(statistics.sum(Count::ShadowDenied), 12);
+        assert_eq!(statistics.sum(Count::Bans), 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! What all processes must agree on and the agent reports: the mode, and signs of the agent's life.
+//!
+//! `mode` is read by every worker for each request and written by `sec.mode`.
+#![forbid(unsafe_code)]
+
+use super::sync::{AtomicU64, Ordering::Relaxed};
+use crate::engine::facts::Now;
+
+/// A few words of the region.
+#[derive(Clone, Copy)]
+pub struct Status {
+    words: &'static [AtomicU64],
+}
+
+impl Status {
+    /// Words that the region must hold.
+    pub const WORDS: usize = 8;
+    const SHADOW: usize = 0;
+    const PULSE: usize = 1;
+    const AGENT_PID: usize = 2;
+    const AGENT_STARTS: usize = 3;
+    const SOURCES: usize = 4;
+
+    /// Over zeroed words of the region.
+    pub fn new(words: &'static [AtomicU64]) -> Status {
+        Status { words }
+    }
+
+    /// Whether decisions take no effect.
+    #[inline]
+    pub fn shadow(&self) -> bool {
+        self.words[Self::SHADOW].load(Relaxed) != 0
+    }
+
+    /// Switches shadow mode on or off; what it was.
+    pub fn set_shadow(&self, shadow: bool) -> bool {
+        self.words[Self::SHADOW].swap(u64::from(shadow), Relaxed) != 0
+    }
+
+    /// The agent has begun to work.
+    pub fn agent_started(&self, pid: i32) {
+        self.words[Self::AGENT_PID].store(u64::from(pid.unsigned_abs()), Relaxed);
+        self.words[Self::AGENT_STARTS].fetch_add(1, Relaxed);
+    }
+
+    /// The agent is at work.
+    pub fn beat(&self, now: Now) {
+        self.words[Self::PULSE].store(now.ms().max(1), Relaxed);
+    }
+
+    /// Milliseconds since the agent was last seen at work; `None` if it never was.
+    pub fn agent_silence_ms(&self, now: Now) -> Option<u64> {
+        match self.words[Self::PULSE].load(Relaxed) {
+            0 => None,
+            pulse => Some(now.ms().saturating_sub(pulse)),
+        }
+    }
+
+    /// Process id of the agent that started last.
+    pub fn agent_pid(&self) -> u64 {
+        self.words[Self::AGENT_PID].load(Relaxed)
+    }
+
+    /// How often an agent has started.
+    pub fn agent_starts(&self) -> u64 {
+        self.words[Self::AGENT_STARTS].load(Relaxed)
+    }
+
+    /// Sources with a live rate, as the last sweep counted them.
+    pub fn sources(&self) -> u64 {
+        self.words[Self::SOURCES].load(Relaxed)
+    }
+
+    /// What a sweep counted.
+    pub fn set_sources(&self, sources: u64) {
+        self.words[Self::SOURCES].store(sources, Relaxed);
+    }
+}
