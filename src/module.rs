@@ -4,12 +4,21 @@
 //! Read by the border's `entry` when Kamailio loads the module; the functions named here run where
 //! their kind runs: see `kamailio/`. Nothing is decided here.
 
-use std::ffi::c_int;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::sync::{LazyLock, Mutex};
 
+use crate::config::{self, Config, Value};
+use crate::kamailio::process::Setup;
+#[cfg(feature = "fault-injection")]
+use crate::kamailio::{Arg, Message};
 use crate::kamailio::{
-    Arg, Command, Function, Kind, Message, Module, ParamValue, PvValue, Rank, Reply, Rpc,
-    Statistic, Variables, log,
+    Command, Function, Kind, Module, ParamValue, Rank, Reply, Statistic, Variables, log, process,
+    sockets,
 };
+use crate::node::{Node, node};
+use crate::shared::statistics::Count;
+use crate::{agent, check, commands, explain, script};
 
 const TEXT: Kind = Kind::Text;
 const NUMBER: Kind = Kind::Number;
@@ -23,8 +32,8 @@ pub static SEC: Module = Module {
     commands: COMMANDS,
     variables: Variables {
         class: "sec",
-        names: VARIABLES,
-        get: variable,
+        names: check::VARIABLES,
+        get: check::variable,
     },
     statistics: STATISTICS,
     count_panic,
@@ -40,67 +49,67 @@ const FUNCTIONS: &[Function] = &[
         script: &["sec_check"],
         args: 0..=1,
         kemi: &[("check", &[]), ("check_ip", &[TEXT])],
-        run: allow,
+        run: check::sec_check,
     },
     Function {
         script: &["is_whitelisted", "sec_is_whitelisted"],
         args: 0..=1,
         kemi: &[("is_whitelisted", &[]), ("is_whitelisted_ip", &[TEXT])],
-        run: allow,
+        run: check::is_whitelisted,
     },
     Function {
         script: &["sec_is_banned"],
         args: 0..=1,
         kemi: &[("is_banned", &[]), ("is_banned_ip", &[TEXT])],
-        run: allow,
+        run: check::is_banned,
     },
     Function {
         script: &["sec_ban"],
         args: 0..=3,
         kemi: &[("ban", &[TEXT, NUMBER, TEXT])],
-        run: allow,
+        run: script::sec_ban,
     },
     Function {
         script: &["sec_unban"],
         args: 0..=1,
         kemi: &[("unban", &[TEXT])],
-        run: allow,
+        run: script::sec_unban,
     },
     Function {
         script: &["sec_whitelist_add"],
         args: 0..=2,
         kemi: &[("whitelist_add", &[TEXT, NUMBER])],
-        run: allow,
+        run: script::sec_whitelist_add,
     },
     Function {
         script: &["sec_whitelist_remove"],
         args: 0..=1,
         kemi: &[("whitelist_remove", &[TEXT])],
-        run: allow,
+        run: script::sec_whitelist_remove,
     },
     Function {
         script: &["sec_auth_failed"],
         args: 0..=1,
         kemi: &[("auth_failed", &[TEXT])],
-        run: allow,
+        run: check::auth_failed,
     },
     Function {
         script: &["sec_auth_ok"],
         args: 0..=1,
         kemi: &[("auth_ok", &[TEXT])],
-        run: allow,
+        run: check::auth_ok,
     },
     Function {
         script: &["sec_strike"],
         args: 1..=2,
         kemi: &[("strike", &[TEXT, NUMBER])],
-        run: allow,
+        run: check::strike,
     },
     Function {
         script: &["sec_count"],
         args: 3..=3,
         kemi: &[("count", &[TEXT, NUMBER, NUMBER])],
-        run: allow,
+        run: script::sec_count,
     },
     // Only in the build that the tests of the guard use.
     #[cfg(feature = "fault-injection")]
@@ -112,14 +121,71 @@ const FUNCTIONS: &[Function] = &[
     },
 ];
 
-const PARAMETERS: &[&str] = &["ban_time"];
+/// The names of `config`'s one list.
+const PARAMETERS: &[&str] = &{
+    let mut names = [""; config::PARAMETERS.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = config::PARAMETERS[index].name;
+        index += 1;
+    }
+    names
+};
 
 const COMMANDS: &[Command] = &[
     Command {
         name: "sec.status",
-        help: "sec.status: what the module is and how it is doing",
+        help: "sec.status: version, mode, tables, agent, and what went wrong",
         reply: Reply::One,
-        run: status,
+        run: commands::status,
+    },
+    Command {
+        name: "sec.ban",
+        help: "sec.ban <ip> [seconds] [reason]: bans an address; 0 seconds is ban_time",
+        reply: Reply::One,
+        run: commands::ban,
+    },
+    Command {
+        name: "sec.unban",
+        help: "sec.unban <ip>: lifts a ban and the strikes that led to it",
+        reply: Reply::One,
+        run: commands::unban,
+    },
+    Command {
+        name: "sec.bans",
+        help: "sec.bans [offset] [count]: the bans that hold",
+        reply: Reply::List,
+        run: commands::bans,
+    },
+    Command {
+        name: "sec.whitelist",
+        help: "sec.whitelist [offset] [count]: the entries added at run time",
+        reply: Reply::List,
+        run: commands::whitelist,
+    },
+    Command {
+        name: "sec.whitelist_add",
+        help: "sec.whitelist_add <ip> [seconds]: frees an address; 0 seconds is whitelist_time",
+        reply: Reply::One,
+        run: commands::whitelist_add,
+    },
+    Command {
+        name: "sec.whitelist_remove",
+        help: "sec.whitelist_remove <ip>: removes such an entry",
+        reply: Reply::One,
+        run: commands::whitelist_remove,
+    },
+    Command {
+        name: "sec.explain",
+        help: "sec.explain <ip>: what would happen to a request from there now, and why",
+        reply: Reply::One,
+        run: explain::explain,
+    },
+    Command {
+        name: "sec.mode",
+        help: "sec.mode [enforce|shadow]: shows or switches the mode for all processes",
+        reply: Reply::One,
+        run: commands::mode,
     },
     #[cfg(feature = "fault-injection")]
     Command {
@@ -130,57 +196,139 @@ const COMMANDS: &[Command] = &[
     },
 ];
 
-const VARIABLES: &[&str] = &["verdict", "reason", "ban_ttl", "strikes", "rdns"];
+const STATISTICS: &[Statistic] = &[
+    statistic("checks", "Requests decided.", || counted(Count::Checks)),
+    statistic("allowed", "Requests let through.", || {
+        counted(Count::Allowed)
+    }),
+    statistic("denied", "Requests refused.", || counted(Count::Denied)),
+    statistic("bans", "Bans made.", || counted(Count::Bans)),
+    statistic("unbans", "Bans lifted before their end.", || {
+        counted(Count::Unbans)
+    }),
+    statistic("revocations", "Whitelist entries revoked.", || {
+        counted(Count::Revocations)
+    }),
+    statistic("strikes", "Weight of the offences reported.", || {
+        counted(Count::Strikes)
+    }),
+    statistic(
+        "whitelist_hits",
+        "Requests let through by a whitelist.",
+        || counted(Count::WhitelistHits),
+    ),
+    statistic("active_bans", "Bans that hold.", || {
+        of_node(|node| node.ledger.census().bans())
+    }),
+    statistic("active_whitelist", "Whitelist entries that hold.", || {
+        of_node(|node| node.ledger.census().whitelisted())
+    }),
+    statistic("sources", "Sources with a rate.", || {
+        of_node(|node| node.status.sources())
+    }),
+    statistic(
+        "evictions",
+        "Live entries that gave way: a table is too small.",
+        || of_node(|node| node.counted(Count::Evictions) + node.ledger.census().evictions()),
+    ),
+    statistic("events_dropped", "Events that the agent never saw.", || {
+        counted(Count::EventsDropped)
+    }),
+    statistic("errors", "Calls that could not be carried out.", || {
+        counted(Count::Errors)
+    }),
+    statistic("panics", "Panics that were caught.", || {
+        counted(Count::Panics)
+    }),
+    statistic(
+        "shadow_denied",
+        "Requests that only shadow mode let through.",
+        || counted(Count::ShadowDenied),
+    ),
+];
 
-const STATISTICS: &[Statistic] = &[Statistic {
-    name: "panics",
-    help: "Panics that were caught.",
-    read: || PANICS.get(),
-}];
-
-/// Until the counters in shared memory are wired up: this process's own.
-struct Panics(std::sync::atomic::AtomicI64);
-
-impl Panics {
-    fn get(&self) -> i64 {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
-    }
+const fn statistic(name: &'static str, help: &'static str, read: fn() -> i64) -> Statistic {
+    Statistic { name, help, read }
 }
 
-static PANICS: Panics = Panics(std::sync::atomic::AtomicI64::new(0));
-
-fn allow(_message: &Message<'_>, _args: &[Arg<'_>]) -> c_int {
-    1
+fn counted(count: Count) -> i64 {
+    of_node(|node| node.counted(count))
 }
 
-#[cfg(feature = "fault-injection")]
-fn fail(_message: &Message<'_>, _args: &[Arg<'_>]) -> c_int {
-    panic!("on purpose, in a script function")
-}
-
-fn set_parameter(_name: &str, _value: ParamValue<'_>) -> Result<Option<String>, String> {
-    Ok(None)
-}
-
-fn variable(_message: &Message<'_>, _index: usize) -> PvValue {
-    PvValue::Null
-}
-
-fn status(rpc: &mut Rpc<'_>) {
-    rpc.structure()
-        .text(c"version", env!("CARGO_PKG_VERSION"))
-        .int(c"panics", PANICS.get());
+fn of_node(read: impl Fn(&Node) -> u64) -> i64 {
+    node().map_or(0, |node| read(node).cast_signed())
 }
 
 fn count_panic() {
-    PANICS.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    if let Some(node) = node() {
+        node.count(Count::Panics, 1);
+    }
 }
 
+#[cfg(feature = "fault-injection")]
+fn fail(_message: &Message<'_>, _args: &[Arg<'_>]) -> std::ffi::c_int {
+    panic!("on purpose, in a script function")
+}
+
+/// What the `modparam` lines have said so far; read when they are all known.
+static CONFIG: LazyLock<Mutex<Config>> =
+    LazyLock::new(|| Mutex::new(Config::with_files(read_file)));
+
+fn set_parameter(name: &str, value: ParamValue<'_>) -> Result<Option<String>, String> {
+    let value = match value {
+        ParamValue::Int(number) => Value::Number(number),
+        ParamValue::Text(text) => Value::Text(text),
+    };
+    CONFIG
+        .lock()
+        .map_err(|_| "an earlier parameter failed")?
+        .set(name, value)
+}
+
+/// Reads a regular file, at most one byte more than `bytes_max`.
+fn read_file(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// `mod_init`: the tables are made, and the agent's process is announced.
 fn init() -> Result<(), String> {
+    let config = CONFIG.lock().map_err(|_| "a parameter failed")?;
+    for warning in config.warnings() {
+        log::warn(warning);
+    }
+    let node = Node::start(&config)?;
+    process::announce(1)?;
+    let megabytes = node.region_bytes().div_ceil(1 << 20);
+    log::info(format_args!(
+        "{megabytes} MB of shared memory for the tables"
+    ));
     Ok(())
 }
 
-fn child_init(_rank: Rank) -> Result<(), String> {
+/// `child_init`: the sockets are known before the first fork, and the main process starts the
+/// agent's supervisor.
+fn child_init(rank: Rank) -> Result<(), String> {
+    let Some(node) = node() else {
+        return Err("mod_init did not run".into());
+    };
+    match rank {
+        Rank::Init => node.set_own_addresses(sockets::own_addresses()),
+        Rank::Main => {
+            process::start(c"sec supervisor", Setup::Bare, || {
+                agent::supervisor::run(node)
+            })?;
+        }
+        _ => {}
+    }
     Ok(())
 }
 

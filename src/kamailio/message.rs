@@ -105,6 +105,12 @@ impl<'a> Message<'a> {
             || unsafe { sys::faked_msg_match(self.raw.as_ptr()) } != 0
     }
 
+    /// Whether it is being handled as it came in. In failure and branch routes the core runs the
+    /// script again for a request that was handled before, perhaps in another process.
+    pub fn is_first_seen(&self) -> bool {
+        route_type() & sys::REQUEST_ROUTE as c_int != 0
+    }
+
     /// The method of a request as it was sent; empty for a reply.
     pub fn method(&self) -> &'a [u8] {
         if !self.is_request() {

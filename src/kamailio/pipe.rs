@@ -6,7 +6,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The longest record that the kernel writes in one piece.
 pub const RECORD_MAX: usize = libc::PIPE_BUF;
@@ -70,6 +70,12 @@ impl Pipe {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
+    /// A copy of the read end, for an event loop that owns what it watches.
+    pub fn reader(&self) -> io::Result<OwnedFd> {
+        // SAFETY: The end is open as long as the process runs.
+        unsafe { BorrowedFd::borrow_raw(self.read) }.try_clone_to_owned()
+    }
+
     /// Waits until something can be read, at most so many milliseconds; a signal ends the wait
     /// early. True when there is something.
     pub fn wait(&self, milliseconds: u16) -> bool {
@@ -83,7 +89,7 @@ impl Pipe {
     }
 }
 
-/// The read end, for an event loop and for the list of descriptors to keep.
+/// The read end, for the list of descriptors to keep.
 impl AsRawFd for Pipe {
     fn as_raw_fd(&self) -> RawFd {
         self.read

@@ -115,8 +115,8 @@ impl Rates {
         }
     }
 
-    /// Clears the expired words among `count` words from `start`, and returns how many are live
-    /// and where to go on (0 at the end). To be called often enough that each word is seen once
+    /// Clears the expired words among `count` words from `start`, and returns how many sources
+    /// the first limit knows among them, and where to go on (0 at the end). To be called often enough that each word is seen once
     /// a day, because stored times wrap.
     pub fn sweep(&self, start: usize, count: usize, now: Now) -> (usize, usize) {
         let end = start.saturating_add(count).min(self.words.len());
@@ -127,7 +127,7 @@ impl Rates {
                 continue;
             }
             if self.weigh(word, now.ticks()) > 0 {
-                live += 1;
+                live += usize::from(word >> (TAG_BITS + TIME_BITS) == 0);
             } else {
                 let _ = slot.compare_exchange(word, 0, Relaxed, Relaxed);
             }

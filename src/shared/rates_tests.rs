@@ -42,9 +42,9 @@ fn exactly_the_limit_passes_and_others_are_untouched() {
 fn four_limits_of_one_source_are_counted_apart() {
     let quotas = [quota(1, 2), quota(2, 2), quota(3, 300), quota(4, 86_400)];
     let rates = table(64, &quotas);
-    for index in 0..4 {
+    for (index, quota) in quotas.iter().enumerate() {
         let passed = (0..9)
-            .filter(|_| rates.charge(&quotas[index], index, hash(5), at(1)).within)
+            .filter(|_| rates.charge(quota, index, hash(5), at(1)).within)
             .count();
         assert_eq!(passed, index + 1);
     }

@@ -239,6 +239,6 @@ fn fingerprint(hash: u64, user: Option<u128>) -> u16 {
 #[inline]
 fn may_contain(tags: u64, wanted: u16) -> bool {
     const ONES: u64 = 0x0001_0001_0001_0001;
-    let difference = tags ^ u64::from(wanted) * ONES;
+    let difference = tags ^ (u64::from(wanted) * ONES);
     difference.wrapping_sub(ONES) & !difference & (ONES << 15) != 0
 }

@@ -366,7 +366,7 @@ const SHADOW: u64 = 1;
 const VALIDATED: u64 = 2;
 
 fn pack_origin(ban: &Ban) -> u64 {
-    let flags = u64::from(ban.shadow) * SHADOW | u64::from(ban.validated) * VALIDATED;
+    let flags = (u64::from(ban.shadow) * SHADOW) | (u64::from(ban.validated) * VALIDATED);
     ban.since << 8 | u64::from(ban.origin as u8) << 2 | flags
 }
 

@@ -1,0 +1,202 @@
+//! The one voice: a log line for each change of state, in words that grep well, and never more than
+//! a hundred in a second.
+//!
+//! Called by the agent with the events that workers and commands sent. It shows texts of strangers
+//! in printable form only.
+
+use crate::engine::facts::{Now, Origin};
+use crate::kamailio::log;
+use crate::node::Node;
+use crate::shared::events::{Event, Kind, Text};
+
+/// Lines in a second; what is beyond is only counted.
+const LINES_MAX: u32 = 100;
+
+pub struct Journal {
+    node: &'static Node,
+    second: u64,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Journal {
+    pub fn new(node: &'static Node) -> Journal {
+        Journal {
+            node,
+            second: 0,
+            lines: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Writes the line of an event, or counts it if there were too many.
+    pub fn write(&mut self, event: &Event, now: Now) {
+        self.flush(now);
+        if self.lines == LINES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.lines += 1;
+        let line = line(event, &self.node.reason_text(event.reason));
+        match event.kind {
+            Kind::Full | Kind::Unreadable | Kind::Refused => log::warn(line),
+            _ => log::at(self.node.log_level, line),
+        }
+    }
+
+    /// Begins a new second, and says what the last one left out.
+    pub fn flush(&mut self, now: Now) {
+        let second = now.ms() / 1000;
+        if second == self.second {
+            return;
+        }
+        self.second = second;
+        self.lines = 0;
+        let left_out = std::mem::take(&mut self.left_out);
+        if left_out > 0 {
+            log::at(
+                self.node.log_level,
+                format_args!("{left_out} more changes in that second"),
+            );
+        }
+    }
+}
+
+/// The line: what happened, to whom, and `name=value` for the rest.
+fn line(event: &Event, reason: &str) -> String {
+    let source = event.source;
+    let mut line = match event.kind {
+        Kind::Ban => format!("ban {source}"),
+        Kind::Unban => format!("unban {source}"),
+        Kind::Revoke => format!("revoke {source}: it lost its whitelist entry and is banned"),
+        Kind::WhitelistAdd => format!("whitelist {source}"),
+        Kind::WhitelistRemove => format!("unwhitelist {source}"),
+        Kind::Mode => return mode(event),
+        Kind::Refused => format!("refused for {source}: {}", printable(&event.text)),
+        Kind::Unreadable => {
+            let text = printable(&event.text);
+            format!("the script gave \"{text}\" as an IP address; {source} was taken instead")
+        }
+        Kind::Full => format!(
+            "no room in the ledger for {source}: ledger_size is too small for what is going on"
+        ),
+    };
+    if matches!(event.kind, Kind::Refused | Kind::Unreadable | Kind::Full) {
+        return line;
+    }
+    let mut add = |name: &str, value: &str| {
+        line.push_str(&format!(" {name}={value}"));
+    };
+    if !reason.is_empty() {
+        add("reason", &quoted(reason));
+    }
+    match event.seconds {
+        0 => {}
+        Event::FOREVER => add("seconds", "unlimited"),
+        seconds => add("seconds", &seconds.to_string()),
+    }
+    if event.repeats > 0 {
+        add("repeats", &event.repeats.to_string());
+    }
+    add("by", event.origin.word());
+    if event.shadow {
+        add("mode", "shadow");
+    }
+    for (name, text) in [("user", &event.text), ("agent", &event.agent)] {
+        if !text.is_empty() {
+            add(name, &format!("\"{}\"", printable(text)));
+        }
+    }
+    line
+}
+
+fn mode(event: &Event) -> String {
+    let by = match event.origin {
+        Origin::Operator => " by operator",
+        _ => "",
+    };
+    match event.seconds {
+        0 => format!("mode enforce{by}; shadow bans are dropped"),
+        _ => format!("mode shadow{by}; nothing is denied"),
+    }
+}
+
+/// A reason with blanks in it is quoted, so that the line can be taken apart again.
+fn quoted(text: &str) -> String {
+    if text.contains(' ') {
+        format!("\"{text}\"")
+    } else {
+        text.into()
+    }
+}
+
+/// Printable ASCII, `\xNN` for everything else and for quotes.
+fn printable(text: &Text) -> String {
+    let show = |byte: &u8| match byte {
+        b'"' | b'\\' => format!("\\x{byte:02x}"),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    text.bytes().iter().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::verdict::Reason;
+    use crate::source::Source;
+
+    fn event(kind: Kind) -> Event {
+        let source = Source::new("192.0.2.1".parse().unwrap(), 64);
+        Event {
+            reason: Reason::AUTH,
+            ..Event::new(kind, source, Origin::Strike)
+        }
+    }
+
+    #[test]
+    fn a_ban_says_who_why_how_long_and_what_was_seen() {
+        let ban = Event {
+            seconds: 300,
+            repeats: 2,
+            text: Text::new(b"100"),
+            agent: Text::new(b"friendly-scanner"),
+            ..event(Kind::Ban)
+        };
+        assert_eq!(
+            line(&ban, "auth"),
+            "ban 192.0.2.1 reason=auth seconds=300 repeats=2 by=strike user=\"100\" \
+             agent=\"friendly-scanner\""
+        );
+    }
+
+    #[test]
+    fn a_strangers_text_cannot_break_the_line() {
+        let ban = Event {
+            agent: Text::new(b"a\" by=x\r\n\xff\\"),
+            ..event(Kind::Ban)
+        };
+        assert_eq!(
+            line(&ban, "two words"),
+            "ban 192.0.2.1 reason=\"two words\" by=strike agent=\"a\\x22 by=x\\x0d\\x0a\\xff\\x5c\""
+        );
+    }
+
+    #[test]
+    fn shadow_and_endless_are_said() {
+        let shadow = Event {
+            shadow: true,
+            seconds: 60,
+            ..event(Kind::Ban)
+        };
+        assert!(line(&shadow, "auth").contains("mode=shadow"));
+        let entry = Event {
+            seconds: Event::FOREVER,
+            ..event(Kind::WhitelistAdd)
+        };
+        assert_eq!(
+            line(&entry, ""),
+            "whitelist 192.0.2.1 seconds=unlimited by=strike"
+        );
+    }
+}

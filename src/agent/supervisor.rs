@@ -1,0 +1,110 @@
+//! The supervisor: the one process of ours that Kamailio knows. It forks the agent, starts it again
+//! when it dies, and ends it when the server stops.
+//!
+//! Runs in its own process from `child_init` of the main process to the end of the server. It has
+//! no thread, no network and no state: it must not die, because Kamailio stops when it does.
+
+use std::time::{Duration, Instant};
+
+use crate::kamailio::log;
+use crate::kamailio::process::{self, Fate, Fork, Pid};
+use crate::node::Node;
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// First and longest pause before the agent is started again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// An agent that lived so long was healthy: the next pause is the first one again.
+const HEALTHY: Duration = Duration::from_secs(60);
+/// How long the agent may take to end.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// The supervisor's whole life; the result is its exit status.
+pub fn run(node: &'static Node) -> i32 {
+    process::catch_stop();
+    let server = process::parent_pid();
+    let mut pause = PAUSES.0;
+    while !over(server) {
+        let started = Instant::now();
+        let fate = match start_agent(node) {
+            Ok(agent) => {
+                let fate = watch(agent, server);
+                process::forward_stop_to(None);
+                fate
+            }
+            Err(error) => {
+                log::error(format_args!("the agent cannot be forked: {error}"));
+                Fate::Unknown
+            }
+        };
+        if over(server) {
+            break;
+        }
+        if started.elapsed() >= HEALTHY {
+            pause = PAUSES.0;
+        }
+        let seconds = pause.as_secs();
+        let how = ended(fate);
+        log::warn(format_args!(
+            "the agent {how}; it is started again in {seconds} s"
+        ));
+        wait(pause, server);
+        pause = (pause * 2).min(PAUSES.1);
+    }
+    0
+}
+
+fn start_agent(node: &'static Node) -> std::io::Result<Pid> {
+    let supervisor = process::own_pid();
+    match process::fork()? {
+        Fork::Parent(agent) => {
+            process::forward_stop_to(Some(agent));
+            Ok(agent)
+        }
+        Fork::Child => process::exit(super::work_guarded(node, supervisor)),
+    }
+}
+
+/// Follows the agent to its end.
+fn watch(agent: Pid, server: Pid) -> Fate {
+    let mut deadline: Option<Instant> = None;
+    loop {
+        match process::fate(agent) {
+            Fate::Running => {}
+            end => return end,
+        }
+        if over(server) && deadline.is_none() {
+            process::terminate(agent);
+            deadline = Some(Instant::now() + GOODBYE);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            process::kill(agent);
+        }
+        look();
+    }
+}
+
+fn wait(pause: Duration, server: Pid) {
+    let end = Instant::now() + pause;
+    while Instant::now() < end && !over(server) {
+        look();
+    }
+}
+
+fn look() {
+    process::follow_configuration();
+    std::thread::sleep(LOOK);
+}
+
+/// The server stops, or is gone without having said so.
+fn over(server: Pid) -> bool {
+    process::stopping() || process::parent_pid() != server
+}
+
+fn ended(fate: Fate) -> String {
+    match fate {
+        Fate::Exited(status) => format!("ended with status {status}"),
+        Fate::Killed(signal) => format!("was killed by signal {signal}"),
+        Fate::Running | Fate::Unknown => "is gone".into(),
+    }
+}

@@ -1,0 +1,304 @@
+//! One request, start to finish: facts from the message, standing from the ledger, a decision of
+//! the engine, and its change written down. Also what else a script asks about or reports.
+//!
+//! Called by the script's functions in SIP workers. It never waits, never logs (the agent does),
+//! and parses a header only where a state changes or the script left a user out.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use crate::engine::decide::{decide, decide_offence};
+use crate::engine::facts::{Facts, Origin, Standing};
+use crate::engine::policy::method_bit;
+use crate::engine::verdict::{Change, Decision, Reason, Verdict};
+use crate::kamailio::{Arg, Message, PvValue};
+use crate::node::{Node, node, seconds_left};
+use crate::orders;
+use crate::script::{NO, YES, address, answer, number};
+use crate::shared::events::{Event, Kind, Text};
+use crate::shared::ledger::Key;
+use crate::shared::statistics::Count;
+
+/// `sec_check([ip])`: the whole decision.
+pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    if !message.is_request() || message.is_faked() {
+        return YES;
+    }
+    let (address, given) = address(node, message, args);
+    let key = node.key(address);
+    if let Some(known) = memory(message, |last| last.key.source == key.source) {
+        return known.code;
+    }
+    if !message.is_first_seen() {
+        return YES; // it was counted when it came in, in another process
+    }
+    let facts = facts(node, message, address, given, key);
+    let standing = node.ledger.standing(key, facts.now);
+    let decision = decide(
+        &node.policy,
+        &facts,
+        &standing,
+        &mut node.meters(key, facts.now),
+    );
+    let decision = apply(node, message, &facts, key, &standing, decision);
+    count(node, &decision, facts.shadow);
+    let code = effective(decision.verdict, facts.shadow);
+    remember(
+        message,
+        Last {
+            key,
+            code,
+            decision,
+        },
+    );
+    code
+}
+
+/// `is_whitelisted([ip])`: own, listed, or with an entry. Changes nothing.
+pub fn is_whitelisted(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return NO };
+    let (address, _) = address(node, message, args);
+    let now = node.now();
+    let entry = || {
+        node.ledger
+            .standing(node.key(address), now)
+            .whitelisted(now)
+    };
+    answer(node.is_own(address) || node.is_listed(address) || entry())
+}
+
+/// `sec_is_banned([ip])`: whether `sec_check` would refuse it for a ban. Changes nothing.
+pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return NO };
+    let (address, _) = address(node, message, args);
+    if node.is_own(address) || node.is_listed(address) {
+        return NO;
+    }
+    let now = node.now();
+    let standing = node.ledger.standing(node.key(address), now);
+    answer(standing.banned(now, false) && !standing.whitelisted(now))
+}
+
+/// `sec_auth_failed([user])`: credentials answered our challenge, and were wrong.
+pub fn auth_failed(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    let user = user(node, message, args);
+    offend(node, message, Reason::AUTH, 1, user)
+}
+
+/// `sec_auth_ok([user])`: they were right.
+pub fn auth_ok(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    if !message.is_request() || message.is_faked() {
+        return YES;
+    }
+    let Some(user) = user(node, message, args) else {
+        return YES;
+    };
+    let key = node.key(message.source_ip());
+    let now = node.now();
+    let until = now.after(node.policy.trust_time);
+    if node.ledger.succeed(key, user, now, until).is_err() {
+        node.note_full(key.source, Origin::Script);
+    }
+    YES
+}
+
+/// `sec_strike(reason [, weight])`: any other offence that the script sees.
+pub fn strike(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    let Some(weight) = number(node, message, args, 1, 1) else {
+        return YES;
+    };
+    let reason = match args.first().map_or(&b""[..], |reason| reason.text()) {
+        b"" => Reason::OTHER,
+        text => node.words.reason(text),
+    };
+    // KEMI passes 0 for "the default", which is 1.
+    let weight = weight.clamp(1, 200) as u8;
+    offend(node, message, reason, weight, None)
+}
+
+/// The names of `$sec(…)`, in the order that [`variable`] counts them.
+pub const VARIABLES: &[&str] = &["verdict", "reason", "ban_ttl", "strikes"];
+
+/// `$sec(…)`: the last decision on this message in this process; null without one.
+pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
+    let Some(node) = node() else {
+        return PvValue::Null;
+    };
+    let Some(last) = memory(message, |_| true) else {
+        return PvValue::Null;
+    };
+    let now = node.now();
+    let standing = node.ledger.standing(last.key, now);
+    match VARIABLES.get(index) {
+        Some(&"verdict") => PvValue::Int(i64::from(last.decision.verdict.code())),
+        Some(&"reason") => node.reason_text(last.decision.reason).into(),
+        Some(&"ban_ttl") => PvValue::Int(match standing.banned(now, true) {
+            true => seconds_left(standing.ban.until, now),
+            false => 0,
+        }),
+        Some(&"strikes") => PvValue::Int(i64::from(standing.strikes)),
+        _ => PvValue::Null,
+    }
+}
+
+/// An offence, reported by the script: 1, or -2 when it led to a ban.
+fn offend(
+    node: &Node,
+    message: &Message<'_>,
+    reason: Reason,
+    weight: u8,
+    user: Option<u128>,
+) -> i32 {
+    if !message.is_request() || message.is_faked() {
+        return YES;
+    }
+    let address = message.source_ip();
+    let key = node.key(address);
+    let mut facts = facts(node, message, address, false, key);
+    // Credentials that answer our challenge came from who received it.
+    facts.validated |= reason == Reason::AUTH;
+    node.count(Count::Strikes, u64::from(weight));
+    let before = node.ledger.standing(key, facts.now);
+    if facts.own || facts.listed || before.graced(facts.now) {
+        return YES;
+    }
+    let standing = node.ledger.strike(key, user, weight, facts.now);
+    let meters = &mut node.meters(key, facts.now);
+    let decision = decide_offence(&node.policy, &facts, &standing, reason, meters);
+    let decision = apply(node, message, &facts, key, &standing, decision);
+    match decision.verdict {
+        Verdict::DenyNewBan if !facts.shadow => Verdict::DenyNewBan.code(),
+        _ => YES,
+    }
+}
+
+/// Writes the change of a decision down. Who was too late to make a ban was denied by one.
+fn apply(
+    node: &Node,
+    message: &Message<'_>,
+    facts: &Facts,
+    key: Key,
+    standing: &Standing,
+    decision: Decision,
+) -> Decision {
+    let (kind, sentence) = match decision.change {
+        Change::None => return decision,
+        Change::Ban(sentence) => (Kind::Ban, sentence),
+        Change::Revoke(sentence) => (Kind::Revoke, sentence),
+    };
+    if kind == Kind::Revoke && !facts.shadow {
+        let cooldown_until = facts.now.after(node.policy.whitelist_cooldown);
+        if !node.ledger.revoke(key, facts.now, cooldown_until) {
+            return Decision {
+                verdict: Verdict::DenyBanned,
+                ..decision
+            };
+        }
+        node.count(Count::Revocations, 1);
+    }
+    let event = Event {
+        reason: decision.reason,
+        shadow: facts.shadow,
+        seconds: sentence.seconds,
+        repeats: standing.repeats,
+        text: Text::new(message.from_user().unwrap_or_default()),
+        agent: Text::new(message.user_agent().unwrap_or_default()),
+        ..Event::new(kind, key.source, origin(decision.reason))
+    };
+    if orders::impose(node, key, facts.now, sentence, &event) {
+        decision
+    } else {
+        Decision {
+            verdict: Verdict::DenyBanned,
+            ..decision
+        }
+    }
+}
+
+/// Which kind of rule a reason belongs to.
+fn origin(reason: Reason) -> Origin {
+    let strike = reason == Reason::AUTH
+        || reason == Reason::WHITELIST_USERS
+        || reason.number() >= Reason::FIRST_WORD
+        || reason == Reason::OTHER;
+    if strike { Origin::Strike } else { Origin::Rate }
+}
+
+fn facts(node: &Node, message: &Message<'_>, address: IpAddr, given: bool, key: Key) -> Facts {
+    Facts {
+        now: node.now(),
+        source: key.source,
+        own: node.is_own(address),
+        listed: node.is_listed(address),
+        // A handshake validates the address of the connection, not one that a header names.
+        validated: !given && message.transport().is_validated(),
+        method: method_bit(message.method()).unwrap_or(0),
+        shadow: node.status.shadow(),
+    }
+}
+
+fn count(node: &Node, decision: &Decision, shadow: bool) {
+    node.count(Count::Checks, 1);
+    let denied = decision.verdict.denies();
+    if decision.shadowed || denied && shadow {
+        node.count(Count::ShadowDenied, 1);
+    }
+    node.count(
+        if denied && !shadow {
+            Count::Denied
+        } else {
+            Count::Allowed
+        },
+        1,
+    );
+    if decision.verdict == Verdict::AllowWhitelisted {
+        node.count(Count::WhitelistHits, 1);
+    }
+}
+
+/// What the script gets: in shadow mode nothing is denied.
+fn effective(verdict: Verdict, shadow: bool) -> i32 {
+    if shadow && verdict.denies() {
+        YES
+    } else {
+        verdict.code()
+    }
+}
+
+/// The user that authentication was about: the argument, or the user of From; with the domain
+/// of From.
+fn user(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Option<u128> {
+    let given = args.first().map_or(&b""[..], |arg| arg.text());
+    let user = if given.is_empty() {
+        message.from_user()?
+    } else {
+        given
+    };
+    Some(node.user(user, message.from_domain().unwrap_or_default()))
+}
+
+/// The last decision of this process, and the message that it was about.
+#[derive(Clone, Copy)]
+struct Last {
+    key: Key,
+    code: i32,
+    decision: Decision,
+}
+
+thread_local! {
+    /// A request is counted once, however often the script asks.
+    static LAST: Cell<Option<((u32, i32), Last)>> = const { Cell::new(None) };
+}
+
+fn remember(message: &Message<'_>, last: Last) {
+    LAST.set(Some((message.key(), last)));
+}
+
+fn memory(message: &Message<'_>, wanted: impl Fn(&Last) -> bool) -> Option<Last> {
+    let (of, last) = LAST.get()?;
+    (of == message.key() && wanted(&last)).then_some(last)
+}

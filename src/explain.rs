@@ -1,0 +1,139 @@
+//! `sec.explain`: what would happen to a request from an address now, why, and what would change it.
+//!
+//! Runs in the processes that answer commands. It changes nothing: the limits are looked at, not
+//! charged.
+
+use crate::commands::{address, mode_word, open, unix};
+use crate::engine::decide::decide;
+use crate::engine::facts::{FOREVER, Facts, Standing};
+use crate::engine::policy::{Action, Count, Limit, METHODS};
+use crate::engine::verdict::Verdict;
+use crate::kamailio::Rpc;
+use crate::node::{Node, Preview, is_known, seconds_left};
+
+/// `sec.explain <ip>`.
+pub fn explain(rpc: &mut Rpc<'_>) {
+    let Some((node, [ip])) = open(rpc, "sec.explain", ["ip"], []) else {
+        return;
+    };
+    let Some(address) = address(rpc, node, &ip) else {
+        return;
+    };
+    let (key, now) = (node.key(address), node.now());
+    let standing = node.ledger.standing(key, now);
+    let facts = Facts {
+        now,
+        source: key.source,
+        own: node.is_own(address),
+        listed: node.is_listed(address),
+        validated: false,
+        method: 0,
+        shadow: node.status.shadow(),
+    };
+    let preview = &mut Preview(node.meters(key, now));
+    let decision = decide(&node.policy, &facts, &standing, preview);
+    let mut reply = rpc.structure();
+    reply
+        .text(c"ip", &address.to_string())
+        .text(c"source", &key.source.to_string())
+        .text(c"verdict", decision.verdict.word())
+        .text(c"reason", &node.reason_text(decision.reason))
+        .text(
+            c"advice",
+            &advice(node, &standing, &facts, decision.verdict),
+        )
+        .text(c"mode", mode_word(facts.shadow));
+    if standing.banned(now, true) {
+        let ban = &standing.ban;
+        reply
+            .structure(c"ban")
+            .text(c"reason", &node.reason_text(ban.reason))
+            .text(c"origin", ban.origin.word())
+            .int(c"since", unix(ban.since, now))
+            .int(c"ttl", seconds_left(ban.until, now))
+            .text(
+                c"evidence",
+                if ban.validated {
+                    "validated"
+                } else {
+                    "can be forged"
+                },
+            )
+            .text(c"mode", mode_word(ban.shadow));
+    }
+    if is_known(&standing) {
+        reply
+            .int(
+                c"whitelisted",
+                seconds_left(standing.whitelisted_until, now),
+            )
+            .int(c"trusted", seconds_left(standing.trusted_until, now))
+            .int(c"grace", seconds_left(standing.grace_until, now))
+            .int(c"cooldown", seconds_left(standing.cooldown_until, now))
+            .int(c"strikes", i64::from(standing.strikes))
+            .int(c"strike_limit", i64::from(node.policy.strike_limit))
+            .int(c"users_failed", i64::from(standing.users))
+            .int(c"repeats", i64::from(standing.repeats));
+    }
+    let meters = node.meters(key, now);
+    let mut limits = reply.list(c"limits");
+    for (index, limit) in node.policy.limits.iter().enumerate() {
+        limits
+            .structure()
+            .text(c"name", &limit.name)
+            .int(c"level", i64::from(meters.level(index, limit)))
+            .int(c"limit", i64::from(limit.quota.limit()))
+            .int(c"window", limit.quota.window_secs().cast_signed())
+            .text(c"count", &counted_word(limit))
+            .text(c"action", action_word(limit.action));
+    }
+}
+
+/// What would free the address now, or what keeps it free.
+fn advice(node: &Node, standing: &Standing, facts: &Facts, verdict: Verdict) -> String {
+    let now = facts.now;
+    let source = facts.source;
+    match verdict {
+        Verdict::DenyBanned if standing.cooling(now) => format!(
+            "sec.unban {source}; it lost a whitelist entry and cannot get another for {} s",
+            seconds_left(standing.cooldown_until, now)
+        ),
+        Verdict::DenyBanned => {
+            format!("sec.unban {source}, or sec.whitelist_add {source} to keep it free")
+        }
+        Verdict::DenyNewBan => {
+            format!("the next request would ban it: sec.whitelist_add {source} prevents that")
+        }
+        Verdict::DenyLimited => "it is over a limit; waiting frees it".into(),
+        _ if facts.own => "nothing: it is this server's own address".into(),
+        _ if facts.listed => "nothing: it is always allowed".into(),
+        _ if standing.whitelisted_until == FOREVER => {
+            format!("nothing: it is whitelisted until sec.whitelist_remove {source}")
+        }
+        _ if standing.strikes > 0 => format!(
+            "nothing is refused; {} more strikes would ban it",
+            node.policy.strike_limit.saturating_sub(standing.strikes)
+        ),
+        _ => "nothing is refused".into(),
+    }
+}
+
+fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::Ban => "ban",
+        Action::Limit => "limit",
+        Action::Shadow => "shadow",
+    }
+}
+
+fn counted_word(limit: &Limit) -> String {
+    match limit.count {
+        Count::Requests => "requests".into(),
+        Count::Failures => "failures".into(),
+        Count::Methods(bits) => {
+            let names = METHODS.iter().enumerate();
+            let named = names.filter(|(index, _)| bits >> index & 1 == 1);
+            named.map(|(_, name)| *name).collect::<Vec<_>>().join(",")
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! This Kamailio as one node: its rules and its tables, put together once in `mod_init` and
+//! inherited by every process that is forked later.
+//!
+//! Used by the glue (`check`, `orders`, `commands`, `agent`) in every process. It decides nothing;
+//! it knows where things are.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use crate::cidr::PrefixMap;
+use crate::config::{Config, Mode};
+use crate::engine::decide::Rates as Meters;
+use crate::engine::facts::{Now, Origin, Standing};
+use crate::engine::policy::{Limit, Policy};
+use crate::engine::verdict::Reason;
+use crate::gcra::Quota;
+use crate::kamailio::log::Level;
+use crate::kamailio::pipe::Pipe;
+use crate::kamailio::{clock, process};
+use crate::shared::events::{Event, Kind};
+use crate::shared::hash::Keys;
+use crate::shared::ledger::{Census, Key, Ledger};
+use crate::shared::rates::Rates;
+use crate::shared::region::{LINE, Region};
+use crate::shared::statistics::{Count, Statistics};
+use crate::shared::status::Status;
+use crate::shared::words::Words;
+use crate::source::Source;
+
+static NODE: OnceLock<Node> = OnceLock::new();
+
+/// The node of this process; none before `mod_init`, and under `kamailio -c`.
+pub fn node() -> Option<&'static Node> {
+    NODE.get()
+}
+
+/// Rules and tables.
+pub struct Node {
+    /// The rules.
+    pub policy: Policy,
+    /// Bans, whitelist entries, strikes, trust.
+    pub ledger: Ledger,
+    /// The rates of sources, by the policy's limits.
+    pub rates: Rates,
+    /// The counters of `sec_count`.
+    pub counts: Rates,
+    /// The script's own reasons.
+    pub words: Words,
+    /// Mode, and the agent's signs of life.
+    pub status: Status,
+    /// To the agent.
+    pub events: Pipe,
+    /// Level of the line per state change.
+    pub log_level: Level,
+    keys: Keys,
+    whitelist: PrefixMap,
+    own: OnceLock<Vec<IpAddr>>,
+    statistics: Statistics,
+    /// The clock at `mod_init`.
+    epoch_ns: u64,
+    region_bytes: usize,
+}
+
+impl Node {
+    /// Makes the tables that `config` asks for, and this process's node of them.
+    ///
+    /// # Errors
+    /// A sentence, when the machine has not the memory or the descriptors.
+    pub fn start(config: &Config) -> Result<&'static Node, String> {
+        let node = Node::build(config)?;
+        if config.mode() == Mode::Shadow {
+            node.status.set_shadow(true);
+        }
+        NODE.set(node).map_err(|_| "started twice".to_string())?;
+        NODE.get().ok_or_else(|| "not started".into())
+    }
+
+    fn build(config: &Config) -> Result<Node, String> {
+        let policy = config.policy();
+        let scale: &[Quota] = policy
+            .limits
+            .iter()
+            .map(|l| l.quota)
+            .collect::<Vec<_>>()
+            .leak();
+        let widest: &[Quota] = Quota::new(1, 86_400).into_iter().collect::<Vec<_>>().leak();
+        let ledger_size = Ledger::size(config.ledger_size());
+        let rates_words = Rates::words(config.table_size(), scale.len());
+        let counts_words = Rates::words(config.count_table_size(), 1);
+        let parts = [
+            rates_words,
+            counts_words,
+            ledger_size.tags,
+            ledger_size.words,
+            Census::WORDS,
+            Statistics::WORDS,
+            Status::WORDS,
+            Words::WORDS,
+        ];
+        let words = parts
+            .iter()
+            .map(|part| part.next_multiple_of(LINE))
+            .sum::<usize>();
+        let mut region = Region::new(words).map_err(|error| {
+            let megabytes = words.div_ceil(1 << 17);
+            format!(
+                "no shared memory for the tables: {megabytes} MB were asked for ({error}); \
+                 table_size, ledger_size and count_table_size say how large they are"
+            )
+        })?;
+        let census = Census::new(region.take(Census::WORDS));
+        let strike_window = policy.strike_window;
+        Ok(Node {
+            rates: Rates::new(region.take(rates_words), scale),
+            counts: Rates::new(region.take(counts_words), widest),
+            ledger: Ledger::new(
+                region.take(ledger_size.tags),
+                region.take(ledger_size.words),
+                census,
+                strike_window,
+            ),
+            statistics: Statistics::new(region.take(Statistics::WORDS)),
+            status: Status::new(region.take(Status::WORDS)),
+            words: Words::new(region.take(Words::WORDS)),
+            events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
+            keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
+            whitelist: config.whitelist(),
+            own: OnceLock::new(),
+            log_level: Level::from_number(i64::from(config.log_level())),
+            epoch_ns: clock::now_ns(),
+            region_bytes: region.bytes(),
+            policy,
+        })
+    }
+
+    /// The addresses that the server listens on, known once its sockets are open.
+    pub fn set_own_addresses(&self, addresses: Vec<IpAddr>) {
+        // A second call, as with `fork=no`, brings the same ones.
+        let _ = self.own.set(addresses);
+    }
+
+    /// The moment, for everything that this request or command does.
+    #[inline]
+    pub fn now(&self) -> Now {
+        Now::from_ns(clock::now_ns().saturating_sub(self.epoch_ns))
+    }
+
+    /// Seconds since the start.
+    pub fn uptime(&self) -> u64 {
+        self.now().ms() / 1000
+    }
+
+    /// Bytes of shared memory.
+    pub fn region_bytes(&self) -> usize {
+        self.region_bytes
+    }
+
+    /// The source that an address belongs to, with its place in the tables.
+    #[inline]
+    pub fn key(&self, address: IpAddr) -> Key {
+        self.key_of(Source::new(address, self.policy.ipv6_prefix))
+    }
+
+    fn key_of(&self, source: Source) -> Key {
+        Key {
+            source,
+            hash: self.keys.source(source),
+        }
+    }
+
+    /// The identity of a user.
+    pub fn user(&self, user: &[u8], domain: &[u8]) -> u128 {
+        self.keys.user(user, domain)
+    }
+
+    /// The place of a key of `sec_count`.
+    pub fn count_hash(&self, key: &[u8]) -> u64 {
+        self.keys.key(key)
+    }
+
+    /// Whether the server listens on this address.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        self.own.get().is_some_and(|own| own.contains(&address))
+    }
+
+    /// Whether the address is in `whitelist` or `whitelist_file`.
+    pub fn is_listed(&self, address: IpAddr) -> bool {
+        !self.whitelist.is_empty() && self.whitelist.get(address).is_some()
+    }
+
+    /// Counts for this process.
+    #[inline]
+    pub fn count(&self, count: Count, number: u64) {
+        self.statistics.add(
+            usize::try_from(process::number()).unwrap_or(0),
+            count,
+            number,
+        );
+    }
+
+    /// What all processes have counted.
+    pub fn counted(&self, count: Count) -> u64 {
+        self.statistics.sum(count)
+    }
+
+    /// Tells the agent. A full pipe, or none to read it, costs the line and nothing else.
+    pub fn tell(&self, event: &Event) {
+        if self.events.send(&event.encode()).is_err() {
+            self.count(Count::EventsDropped, 1);
+        }
+    }
+
+    /// The ledger had no room for something about this source.
+    pub fn note_full(&self, source: Source, origin: Origin) {
+        self.count(Count::Errors, 1);
+        self.tell(&Event::new(Kind::Full, source, origin));
+    }
+
+    /// A reason as operators read it.
+    pub fn reason_text(&self, reason: Reason) -> String {
+        reason.text(&self.policy, |word| self.words.text(word))
+    }
+
+    /// The counters of one source.
+    pub fn meters(&self, key: Key, now: Now) -> SourceMeters<'_> {
+        SourceMeters {
+            node: self,
+            key,
+            now,
+        }
+    }
+}
+
+/// The counters of one source, as the engine asks for them.
+pub struct SourceMeters<'a> {
+    node: &'a Node,
+    key: Key,
+    now: Now,
+}
+
+impl SourceMeters<'_> {
+    /// The place of this source in a limit that may take neighbours together.
+    #[inline]
+    fn hash(&self, limit: &Limit) -> u64 {
+        let (v4, v6) = limit.per;
+        let wider = self.key.source.widened(v4, v6);
+        if wider == self.key.source {
+            self.key.hash
+        } else {
+            self.node.keys.source(wider)
+        }
+    }
+
+    /// How much of a limit the source has used.
+    pub fn level(&self, index: usize, limit: &Limit) -> u32 {
+        self.node
+            .rates
+            .level(&limit.quota, index, self.hash(limit), self.now)
+    }
+
+    /// Forgets what the source owes to all limits: those that it shares with neighbours, too.
+    pub fn forget(&self) {
+        for (index, limit) in self.node.policy.limits.iter().enumerate() {
+            self.node.rates.forget(index, self.hash(limit));
+        }
+    }
+}
+
+impl Meters for SourceMeters<'_> {
+    #[inline]
+    fn charge(&mut self, index: usize, limit: &Limit) -> bool {
+        let charged = self
+            .node
+            .rates
+            .charge(&limit.quota, index, self.hash(limit), self.now);
+        if charged.evicted {
+            self.node.count(Count::Evictions, 1);
+        }
+        charged.within
+    }
+
+    fn within(&mut self, index: usize, limit: &Limit) -> bool {
+        self.node
+            .rates
+            .within(&limit.quota, index, self.hash(limit), self.now)
+    }
+
+    fn charge_ceiling(&mut self, quota: &Quota) -> bool {
+        self.node.ledger.charge_ceiling(self.key, quota, self.now)
+    }
+}
+
+/// The same counters for a question that must change nothing: what would be the answer now?
+pub struct Preview<'a>(pub SourceMeters<'a>);
+
+impl Meters for Preview<'_> {
+    fn charge(&mut self, index: usize, limit: &Limit) -> bool {
+        self.0.within(index, limit)
+    }
+
+    fn within(&mut self, index: usize, limit: &Limit) -> bool {
+        self.0.within(index, limit)
+    }
+
+    fn charge_ceiling(&mut self, quota: &Quota) -> bool {
+        let SourceMeters { node, key, now } = &self.0;
+        node.ledger.ceiling_level(*key, quota, *now) < quota.limit()
+    }
+}
+
+/// Seconds until a ledger time, rounded up; 0 if it is over, -1 if it never ends.
+pub fn seconds_left(until: u64, now: Now) -> i64 {
+    if until == crate::engine::facts::FOREVER {
+        return -1;
+    }
+    until.saturating_sub(now.ms()).div_ceil(1000).cast_signed()
+}
+
+/// Whether anything is known of a source.
+pub fn is_known(standing: &Standing) -> bool {
+    *standing != Standing::default()
+}

@@ -1,0 +1,227 @@
+//! Orders: what a script or an operator wants done to an address, checked against what must not
+//! happen, written down, and told to the agent.
+//!
+//! Called by the script functions in SIP workers and by the commands in RPC processes. It never
+//! acts by itself; what the rules decide is applied by `check.rs` with [`impose`].
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
+use crate::engine::verdict::{Reason, Sentence};
+use crate::node::{Node, seconds_left};
+use crate::shared::events::{Event, Kind};
+use crate::shared::ledger::Key;
+use crate::shared::statistics::Count;
+
+/// The longest time that an order may name: one year, in seconds.
+pub const SECONDS_MAX: i64 = 365 * 86_400;
+
+/// Why an order is not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The server's own address is never banned.
+    Own,
+    /// `whitelist` and `whitelist_file` are changed in the configuration.
+    Listed,
+    /// The whitelist wins: remove the entry first.
+    Whitelisted,
+    /// The entry was revoked; so many seconds are left of the cool-down.
+    Cooling(i64),
+    /// A time out of range.
+    Seconds(i64),
+    /// The ledger has no room.
+    Full,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Own => f.write_str("is an address of this server, which is always allowed"),
+            Refusal::Listed => f.write_str("is in whitelist or whitelist_file, always allowed"),
+            Refusal::Whitelisted => {
+                f.write_str("is whitelisted, and the whitelist wins; remove that entry first")
+            }
+            Refusal::Cooling(seconds) => write!(
+                f,
+                "was whitelisted and lost that entry; it can be added again in {seconds} s"
+            ),
+            Refusal::Seconds(seconds) => write!(
+                f,
+                "{seconds} is not a time; allowed are 1 to {SECONDS_MAX} seconds, 0 for the default"
+            ),
+            Refusal::Full => f.write_str("does not fit: the ledger is full (ledger_size)"),
+        }
+    }
+}
+
+/// Bans an address for `seconds` (0: `ban_time`), whatever it has done. Such a ban replaces one
+/// that holds, counts as no repeat, and is as firm as one on validated evidence.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn ban(
+    node: &Node,
+    address: IpAddr,
+    seconds: i64,
+    reason: Reason,
+    origin: Origin,
+) -> Result<(), Refusal> {
+    let seconds = checked(seconds, node.policy.bans.first)?;
+    let now = node.now();
+    let key = node.key(address);
+    may_ban(node, address, &node.ledger.standing(key, now), now)?;
+    let shadow = node.status.shadow();
+    let ban = Ban {
+        since: now.ms(),
+        until: now.after(seconds),
+        reason,
+        origin,
+        shadow,
+        validated: true,
+    };
+    if node.ledger.ban(key, now, ban, true).is_err() {
+        node.note_full(key.source, origin);
+        return Err(Refusal::Full);
+    }
+    node.count(Count::Bans, 1);
+    node.tell(&Event {
+        reason,
+        shadow,
+        seconds,
+        ..Event::new(Kind::Ban, key.source, origin)
+    });
+    Ok(())
+}
+
+fn may_ban(node: &Node, address: IpAddr, standing: &Standing, now: Now) -> Result<(), Refusal> {
+    if node.is_own(address) {
+        Err(Refusal::Own)
+    } else if node.is_listed(address) {
+        Err(Refusal::Listed)
+    } else if standing.whitelisted(now) {
+        Err(Refusal::Whitelisted)
+    } else {
+        Ok(())
+    }
+}
+
+/// Lifts a ban and everything that led to it. Whether there was anything to lift.
+pub fn unban(node: &Node, address: IpAddr, origin: Origin) -> bool {
+    lift(node, node.key(address), node.now(), origin)
+}
+
+fn lift(node: &Node, key: Key, now: Now, origin: Origin) -> bool {
+    let standing = node.ledger.standing(key, now);
+    let grace_until = now.after(node.policy.unban_grace);
+    if !node.ledger.unban(key, now, grace_until) {
+        return false;
+    }
+    node.meters(key, now).forget();
+    if standing.banned(now, true) {
+        node.count(Count::Unbans, 1);
+        let reason = standing.ban.reason;
+        node.tell(&Event {
+            reason,
+            ..Event::new(Kind::Unban, key.source, origin)
+        });
+    }
+    true
+}
+
+/// Whitelists an address for `seconds` (0: `whitelist_time`; `None`: until it is removed), and
+/// cancels its ban.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn whitelist_add(
+    node: &Node,
+    address: IpAddr,
+    seconds: Option<i64>,
+    origin: Origin,
+) -> Result<(), Refusal> {
+    let now = node.now();
+    let key = node.key(address);
+    let seconds = match seconds {
+        Some(seconds) => Some(checked(seconds, node.policy.whitelist_time)?),
+        None => None,
+    };
+    let standing = node.ledger.standing(key, now);
+    if standing.cooling(now) {
+        return Err(Refusal::Cooling(seconds_left(standing.cooldown_until, now)));
+    }
+    let until = seconds.map_or(FOREVER, |seconds| now.after(seconds));
+    if node.ledger.whitelist(key, now, until, origin).is_err() {
+        node.note_full(key.source, origin);
+        return Err(Refusal::Full);
+    }
+    lift(node, key, now, origin);
+    let seconds = seconds.unwrap_or(Event::FOREVER);
+    node.tell(&Event {
+        seconds,
+        ..Event::new(Kind::WhitelistAdd, key.source, origin)
+    });
+    Ok(())
+}
+
+/// Removes a whitelist entry. Whether there was one.
+pub fn whitelist_remove(node: &Node, address: IpAddr, origin: Origin) -> bool {
+    let key = node.key(address);
+    let removed = node.ledger.unwhitelist(key, node.now());
+    if removed {
+        node.tell(&Event::new(Kind::WhitelistRemove, key.source, origin));
+    }
+    removed
+}
+
+/// Switches the mode for all processes. Back to enforcing, shadow bans are dropped.
+pub fn set_mode(node: &Node, shadow: bool, origin: Origin) {
+    if node.status.set_shadow(shadow) == shadow {
+        return;
+    }
+    if !shadow {
+        node.ledger.drop_shadow_bans(node.now());
+    }
+    let nobody = node.key(IpAddr::from([0, 0, 0, 0])).source;
+    let seconds = u64::from(shadow);
+    node.tell(&Event {
+        seconds,
+        ..Event::new(Kind::Mode, nobody, origin)
+    });
+}
+
+/// Writes down a sentence of the engine. False if another process was faster, or there is no
+/// room: then nothing is told.
+pub fn impose(node: &Node, key: Key, now: Now, sentence: Sentence, event: &Event) -> bool {
+    let ban = Ban {
+        since: now.ms(),
+        until: now.after(sentence.seconds),
+        reason: event.reason,
+        origin: event.origin,
+        shadow: event.shadow,
+        validated: sentence.validated,
+    };
+    match node.ledger.ban(key, now, ban, false) {
+        Ok(true) => {}
+        Ok(false) => return false,
+        Err(_) => {
+            node.note_full(key.source, event.origin);
+            return false;
+        }
+    }
+    if sentence.validated && !event.shadow {
+        node.ledger
+            .remember(key, now, ban.until, node.policy.bans.memory * 1000);
+    }
+    node.count(Count::Bans, 1);
+    node.tell(event);
+    true
+}
+
+fn checked(seconds: i64, default: u64) -> Result<u64, Refusal> {
+    match seconds {
+        0 => Ok(default),
+        1..=SECONDS_MAX => Ok(seconds.unsigned_abs()),
+        _ => Err(Refusal::Seconds(seconds)),
+    }
+}

@@ -1,0 +1,173 @@
+//! What a script orders and gives: bans, whitelist entries, counters of its own, and the arguments of
+//! all functions, read with care.
+//!
+//! Called by the script's functions in SIP workers. It never waits and never logs: what makes no
+//! sense is told to the agent, which does.
+
+use std::net::IpAddr;
+
+use crate::engine::facts::Origin;
+use crate::engine::verdict::Reason;
+use crate::gcra::Quota;
+use crate::kamailio::{Arg, Message};
+use crate::node::{Node, node};
+use crate::orders;
+use crate::shared::events::{Event, Kind, Text};
+use crate::shared::statistics::Count;
+
+/// Returned on success, and where there is nothing to decide about.
+pub const YES: i32 = 1;
+/// "No", or "refused".
+pub const NO: i32 = -1;
+
+/// `sec_ban([ip [, seconds [, reason]]])`.
+pub fn sec_ban(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return NO };
+    let (address, _) = address(node, message, args);
+    let Some(seconds) = number(node, message, args, 1, 0) else {
+        return NO;
+    };
+    let reason = match args.get(2).map_or(&b""[..], |reason| reason.text()) {
+        b"" => Reason::MANUAL,
+        text => node.words.reason(text),
+    };
+    let outcome = orders::ban(node, address, seconds, reason, Origin::Script);
+    carried_out(node, address, "sec_ban", outcome)
+}
+
+/// `sec_unban([ip])`.
+pub fn sec_unban(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return NO };
+    let (address, _) = address(node, message, args);
+    answer(orders::unban(node, address, Origin::Script))
+}
+
+/// `sec_whitelist_add([ip [, seconds]])`.
+pub fn sec_whitelist_add(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return NO };
+    let (address, _) = address(node, message, args);
+    let Some(seconds) = number(node, message, args, 1, 0) else {
+        return NO;
+    };
+    let outcome = orders::whitelist_add(node, address, Some(seconds), Origin::Script);
+    carried_out(node, address, "sec_whitelist_add", outcome)
+}
+
+/// `sec_whitelist_remove([ip])`.
+pub fn sec_whitelist_remove(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return NO };
+    let (address, _) = address(node, message, args);
+    answer(orders::whitelist_remove(node, address, Origin::Script))
+}
+
+/// `sec_count(key, limit, seconds)`: a counter under any key.
+pub fn sec_count(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    let Some(limit) = number(node, message, args, 1, -1) else {
+        return YES;
+    };
+    let Some(seconds) = number(node, message, args, 2, -1) else {
+        return YES;
+    };
+    let parts = (u64::try_from(limit), u64::try_from(seconds));
+    let quota = match parts {
+        (Ok(limit), Ok(seconds)) => Quota::new(limit, seconds),
+        _ => None,
+    };
+    let Some(quota) = quota else {
+        refused(
+            node,
+            message.source_ip(),
+            &format!("sec_count: {limit} in {seconds} s"),
+        );
+        return YES;
+    };
+    let key = args.first().map_or(&b""[..], |key| key.text());
+    let charged = node
+        .counts
+        .charge(&quota, 0, node.count_hash(key), node.now());
+    if charged.evicted {
+        node.count(Count::Evictions, 1);
+    }
+    answer(charged.within)
+}
+
+/// The address that a function is about, and whether the script named another one than the
+/// source. What cannot be read falls back to the source and is told to the operator, so that a
+/// missing header is no way around.
+pub fn address(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> (IpAddr, bool) {
+    let source = message.source_ip();
+    let text = args.first().map_or(&b""[..], |arg| arg.text()).trim_ascii();
+    if args.is_empty() || matches!(args, [Arg::Text(b"")]) && text.is_empty() {
+        return (source, false);
+    }
+    let unbracketed = text
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"));
+    let parsed = std::str::from_utf8(unbracketed.unwrap_or(text)).ok();
+    match parsed.and_then(|text| text.parse::<IpAddr>().ok()) {
+        Some(given) => (given.to_canonical(), given.to_canonical() != source),
+        None => {
+            let key = node.key(source);
+            let text = Text::new(text);
+            node.count(Count::Errors, 1);
+            node.tell(&Event {
+                text,
+                ..Event::new(Kind::Unreadable, key.source, Origin::Script)
+            });
+            (source, false)
+        }
+    }
+}
+
+/// A number among the arguments, or what stands for an absent one. `None`, told to the operator,
+/// if it is not a number.
+pub fn number(
+    node: &Node,
+    message: &Message<'_>,
+    args: &[Arg<'_>],
+    index: usize,
+    default: i64,
+) -> Option<i64> {
+    match args.get(index) {
+        None | Some(Arg::Text(b"")) => Some(default),
+        Some(arg) => arg.number().or_else(|| {
+            let text = String::from_utf8_lossy(arg.text());
+            refused(
+                node,
+                message.source_ip(),
+                &format!("\"{text}\" is not a number"),
+            );
+            None
+        }),
+    }
+}
+
+fn carried_out(
+    node: &Node,
+    address: IpAddr,
+    order: &str,
+    outcome: Result<(), orders::Refusal>,
+) -> i32 {
+    match outcome {
+        Ok(()) => YES,
+        Err(refusal) => {
+            refused(node, address, &format!("{order}: {refusal}"));
+            NO
+        }
+    }
+}
+
+/// Tells the operator about an order of the script that makes no sense.
+fn refused(node: &Node, address: IpAddr, text: &str) {
+    let (key, text) = (node.key(address), Text::new(text.as_bytes()));
+    node.count(Count::Errors, 1);
+    node.tell(&Event {
+        text,
+        ..Event::new(Kind::Refused, key.source, Origin::Script)
+    });
+}
+
+pub fn answer(yes: bool) -> i32 {
+    if yes { YES } else { NO }
+}
