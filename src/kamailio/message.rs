@@ -78,7 +78,8 @@ impl<'a> Message<'a> {
     }
 
     /// Tells this message from every other that this process has worked on lately: the core's
-    /// number of the message, and the process that numbered it.
+    /// number of the message, and the process that numbered it. Faked messages have numbers of
+    /// their own, which may repeat those of received ones.
     pub fn key(&self) -> (u32, i32) {
         (self.msg().id, self.msg().pid)
     }

@@ -17,7 +17,7 @@ pub enum PvValue {
     Null,
     /// An integer; the script sees it as text, too. Beyond the range of a C `int` it is clamped.
     Int(i64),
-    /// Text; copied into one of the core's buffers, and cut when longer than that (1 KiB).
+    /// Text; copied into one of the core's buffers, and cut when longer (8 KiB on 5.6).
     Text(Cow<'static, [u8]>),
 }
 
