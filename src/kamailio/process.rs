@@ -203,7 +203,8 @@ pub fn catch_stop() {
 }
 
 /// Puts SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGUSR1 and SIGUSR2 back to the system's defaults, and
-/// ignores SIGPIPE: for a process that is not Kamailio's any more.
+/// ignores SIGPIPE: for a process that is not Kamailio's any more. Ends the process when a stop has
+/// come before: it was caught by the handler that is taken away here, and would be lost.
 pub fn forget_signals() {
     let defaults = [
         libc::SIGTERM,
@@ -218,6 +219,9 @@ pub fn forget_signals() {
     }
     set_handler(libc::SIGPIPE, libc::SIG_IGN);
     FORWARD_TO.store(0, Ordering::Relaxed);
+    if stopping() {
+        exit(0);
+    }
 }
 
 /// Names the child that hears of a stop as well; none for nobody.
