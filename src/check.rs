@@ -16,7 +16,7 @@ use crate::node::{Node, node, seconds_left};
 use crate::orders;
 use crate::script::{NO, YES, address, answer, number};
 use crate::shared::events::{Event, Kind, Text};
-use crate::shared::ledger::Key;
+use crate::shared::ledger::{Aspect, Key};
 use crate::shared::statistics::Count;
 
 /// `sec_check([ip])`: the whole decision.
@@ -198,6 +198,8 @@ fn apply(
                 ..decision
             };
         }
+        node.mark(key, Aspect::Whitelist, facts.now);
+        node.mark(key, Aspect::Cooldown, facts.now);
         node.count(Count::Revocations, 1);
     }
     let event = Event {
@@ -229,8 +231,9 @@ fn origin(reason: Reason) -> Origin {
 }
 
 fn facts(node: &Node, message: &Message<'_>, address: IpAddr, given: bool, key: Key) -> Facts {
+    let now = node.now();
     Facts {
-        now: node.now(),
+        now,
         source: key.source,
         own: node.is_own(address),
         listed: node.is_listed(address),
@@ -238,6 +241,7 @@ fn facts(node: &Node, message: &Message<'_>, address: IpAddr, given: bool, key: 
         validated: !given && message.transport().is_validated(),
         method: method_bit(message.method()).unwrap_or(0),
         shadow: node.status.shadow(),
+        loading: node.awaits_fleet(now),
     }
 }
 
@@ -281,7 +285,7 @@ fn user(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Option<u128> {
     Some(node.user(user, message.from_domain().unwrap_or_default()))
 }
 
-/// The last decision of this process, and the message that it was about.
+/// A decision of this process.
 #[derive(Clone, Copy)]
 struct Last {
     key: Key,
@@ -289,16 +293,33 @@ struct Last {
     decision: Decision,
 }
 
+/// Addresses that one message may be checked for and is remembered with.
+const ADDRESSES: usize = 4;
+
+/// The message that was last checked, and the decisions about it, the newest first.
+#[derive(Clone, Copy)]
+struct Memory {
+    message: (u32, i32),
+    decisions: [Option<Last>; ADDRESSES],
+}
+
 thread_local! {
-    /// A request is counted once, however often the script asks.
-    static LAST: Cell<Option<((u32, i32), Last)>> = const { Cell::new(None) };
+    /// A request is counted once for an address, however often the script asks.
+    static MEMORY: Cell<Option<Memory>> = const { Cell::new(None) };
 }
 
 fn remember(message: &Message<'_>, last: Last) {
-    LAST.set(Some((message.key(), last)));
+    let message = message.key();
+    let known = MEMORY.get().filter(|memory| memory.message == message);
+    let mut decisions = known.map_or([None; ADDRESSES], |memory| memory.decisions);
+    decisions.rotate_right(1);
+    decisions[0] = Some(last);
+    MEMORY.set(Some(Memory { message, decisions }));
 }
 
 fn memory(message: &Message<'_>, wanted: impl Fn(&Last) -> bool) -> Option<Last> {
-    let (of, last) = LAST.get()?;
-    (of == message.key() && wanted(&last)).then_some(last)
+    let memory = MEMORY
+        .get()
+        .filter(|memory| memory.message == message.key())?;
+    memory.decisions.into_iter().flatten().find(wanted)
 }

@@ -8,9 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::verdict::Reason;
-use crate::kamailio::Rpc;
+use crate::kamailio::{Rpc, RpcStruct};
 use crate::node::{Node, node, seconds_left};
 use crate::orders;
+use crate::shared::notes::Note;
 use crate::shared::statistics::Count;
 use crate::source::Source;
 
@@ -50,6 +51,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
             c"agent_restarts",
             node.status.agent_starts().saturating_sub(1).cast_signed(),
         );
+    redis_status(node, now, &mut reply);
     for (name, count) in [
         (c"checks", Count::Checks),
         (c"denied", Count::Denied),
@@ -59,6 +61,31 @@ pub fn status(rpc: &mut Rpc<'_>) {
         (c"panics", Count::Panics),
     ] {
         reply.int(name, node.counted(count).cast_signed());
+    }
+}
+
+/// The link to the fleet's memory.
+fn redis_status(node: &Node, now: Now, reply: &mut RpcStruct<'_>) {
+    if node.redis.url.is_none() {
+        reply.text(c"redis", "not configured");
+        return;
+    }
+    let status = node.status;
+    let age = status.replica_age_ms(now).map_or(-1, u64::cast_signed);
+    reply
+        .text(c"redis", if status.link_up() { "up" } else { "down" })
+        .text(c"redis_problem", &node.notes.read(Note::Redis))
+        .int(c"redis_reconnects", status.reconnects().cast_signed())
+        .int(c"replica_age_ms", age)
+        .int(c"redis_keys", status.keys().cast_signed())
+        .int(c"redis_unwritten", status.unwritten().cast_signed())
+        .int(c"redis_garbage", status.garbage().cast_signed());
+    let mut garbage = reply.list(c"redis_garbage_keys");
+    for number in 0..Note::GARBAGE_MAX {
+        let key = node.notes.read(Note::Garbage(number));
+        if !key.is_empty() {
+            garbage.text(&key);
+        }
     }
 }
 

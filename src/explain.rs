@@ -29,6 +29,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         validated: false,
         method: 0,
         shadow: node.status.shadow(),
+        loading: node.awaits_fleet(now),
     };
     let preview = &mut Preview(node.meters(key, now));
     let decision = decide(&node.policy, &facts, &standing, preview);

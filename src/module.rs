@@ -234,6 +234,19 @@ const STATISTICS: &[Statistic] = &[
     statistic("events_dropped", "Events that the agent never saw.", || {
         counted(Count::EventsDropped)
     }),
+    statistic("redis_up", "1 while the link to Redis is up.", || {
+        of_node(|node| u64::from(node.status.link_up()))
+    }),
+    statistic(
+        "redis_reconnects",
+        "Times that the link came up again.",
+        || of_node(|node| node.status.reconnects()),
+    ),
+    statistic(
+        "replica_age_ms",
+        "Milliseconds since Redis last answered.",
+        || of_node(|node| node.status.replica_age_ms(node.now()).unwrap_or(0)),
+    ),
     statistic("errors", "Calls that could not be carried out.", || {
         counted(Count::Errors)
     }),

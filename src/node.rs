@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::cidr::PrefixMap;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, Redis};
 use crate::engine::decide::Rates as Meters;
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::{Limit, Policy};
@@ -19,13 +19,17 @@ use crate::kamailio::pipe::Pipe;
 use crate::kamailio::{clock, process};
 use crate::shared::events::{Event, Kind};
 use crate::shared::hash::Keys;
-use crate::shared::ledger::{Census, Key, Ledger};
+use crate::shared::ledger::{Aspect, Census, Key, Ledger};
+use crate::shared::notes::Notes;
 use crate::shared::rates::Rates;
 use crate::shared::region::{LINE, Region};
 use crate::shared::statistics::{Count, Statistics};
 use crate::shared::status::Status;
 use crate::shared::words::Words;
 use crate::source::Source;
+
+/// How long the first reading of the fleet's keys may keep bans back, in milliseconds.
+const LOADING_MS_MAX: u64 = 10_000;
 
 static NODE: OnceLock<Node> = OnceLock::new();
 
@@ -48,8 +52,12 @@ pub struct Node {
     pub words: Words,
     /// Mode, and the agent's signs of life.
     pub status: Status,
+    /// Texts of the agent for `sec.status`.
+    pub notes: Notes,
     /// To the agent.
     pub events: Pipe,
+    /// The fleet's memory, if there is one.
+    pub redis: Redis,
     /// Level of the line per state change.
     pub log_level: Level,
     keys: Keys,
@@ -96,6 +104,7 @@ impl Node {
             Statistics::WORDS,
             Status::WORDS,
             Words::WORDS,
+            Notes::WORDS,
         ];
         let words = parts
             .iter()
@@ -122,6 +131,8 @@ impl Node {
             statistics: Statistics::new(region.take(Statistics::WORDS)),
             status: Status::new(region.take(Status::WORDS)),
             words: Words::new(region.take(Words::WORDS)),
+            notes: Notes::new(region.take(Notes::WORDS)),
+            redis: config.redis().clone(),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
             whitelist: config.whitelist(),
@@ -161,7 +172,8 @@ impl Node {
         self.key_of(Source::new(address, self.policy.ipv6_prefix))
     }
 
-    fn key_of(&self, source: Source) -> Key {
+    /// The place of a source.
+    pub fn key_of(&self, source: Source) -> Key {
         Key {
             source,
             hash: self.keys.source(source),
@@ -214,6 +226,28 @@ impl Node {
     pub fn note_full(&self, source: Source, origin: Origin) {
         self.count(Count::Errors, 1);
         self.tell(&Event::new(Kind::Full, source, origin));
+    }
+
+    /// Marks a change that the fleet must learn of, if there is a fleet.
+    pub fn mark(&self, key: Key, aspect: Aspect, now: Now) {
+        if self.redis.url.is_some() {
+            self.ledger.mark(key, aspect, now);
+        }
+    }
+
+    /// Whether the fleet's keys have not been read yet: for a moment after the start sources are
+    /// limited but not banned, because a whitelist entry may be among those keys.
+    #[inline]
+    pub fn awaits_fleet(&self, now: Now) -> bool {
+        self.redis.url.is_some() && !self.status.loaded() && now.ms() < LOADING_MS_MAX
+    }
+
+    /// The reason that [`Node::reason_text`] would show as `text`.
+    pub fn reason_from(&self, text: &str) -> Reason {
+        let own = (0..Reason::FIRST_WORD).map(Reason::from_number);
+        let mut own = own.filter(|reason| *reason != Reason::NONE && *reason != Reason::OTHER);
+        let known = own.find(|reason| self.reason_text(*reason) == text);
+        known.unwrap_or_else(|| self.words.reason(text.as_bytes()))
     }
 
     /// A reason as operators read it.

@@ -11,7 +11,7 @@ use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
 use crate::engine::verdict::{Reason, Sentence};
 use crate::node::{Node, seconds_left};
 use crate::shared::events::{Event, Kind};
-use crate::shared::ledger::Key;
+use crate::shared::ledger::{Aspect, Key};
 use crate::shared::statistics::Count;
 
 /// The longest time that an order may name: one year, in seconds.
@@ -85,6 +85,9 @@ pub fn ban(
         return Err(Refusal::Full);
     }
     node.count(Count::Bans, 1);
+    if !shadow {
+        node.mark(key, Aspect::Ban, now);
+    }
     node.tell(&Event {
         reason,
         shadow,
@@ -111,22 +114,36 @@ pub fn unban(node: &Node, address: IpAddr, origin: Origin) -> bool {
     lift(node, node.key(address), node.now(), origin)
 }
 
-fn lift(node: &Node, key: Key, now: Now, origin: Origin) -> bool {
+/// Lifts, tells the agent, and the fleet.
+pub fn lift(node: &Node, key: Key, now: Now, origin: Origin) -> bool {
     let standing = node.ledger.standing(key, now);
-    let grace_until = now.after(node.policy.unban_grace);
-    if !node.ledger.unban(key, now, grace_until) {
+    if !lift_quietly(node, key, now) {
         return false;
     }
-    node.meters(key, now).forget();
     if standing.banned(now, true) {
-        node.count(Count::Unbans, 1);
         let reason = standing.ban.reason;
+        if !standing.ban.shadow {
+            node.mark(key, Aspect::Ban, now);
+        }
         node.tell(&Event {
             reason,
             ..Event::new(Kind::Unban, key.source, origin)
         });
     }
     true
+}
+
+/// Lifts what holds on this node: the fleet knows already.
+pub fn lift_quietly(node: &Node, key: Key, now: Now) -> bool {
+    let banned = node.ledger.standing(key, now).banned(now, true);
+    let lifted = node
+        .ledger
+        .unban(key, now, now.after(node.policy.unban_grace));
+    if lifted {
+        node.meters(key, now).forget();
+        node.count(Count::Unbans, u64::from(banned));
+    }
+    lifted
 }
 
 /// Whitelists an address for `seconds` (0: `whitelist_time`; `None`: until it is removed), and
@@ -155,6 +172,7 @@ pub fn whitelist_add(
         node.note_full(key.source, origin);
         return Err(Refusal::Full);
     }
+    node.mark(key, Aspect::Whitelist, now);
     lift(node, key, now, origin);
     let seconds = seconds.unwrap_or(Event::FOREVER);
     node.tell(&Event {
@@ -167,8 +185,10 @@ pub fn whitelist_add(
 /// Removes a whitelist entry. Whether there was one.
 pub fn whitelist_remove(node: &Node, address: IpAddr, origin: Origin) -> bool {
     let key = node.key(address);
-    let removed = node.ledger.unwhitelist(key, node.now());
+    let now = node.now();
+    let removed = node.ledger.unwhitelist(key, now);
     if removed {
+        node.mark(key, Aspect::Whitelist, now);
         node.tell(&Event::new(Kind::WhitelistRemove, key.source, origin));
     }
     removed
@@ -212,6 +232,9 @@ pub fn impose(node: &Node, key: Key, now: Now, sentence: Sentence, event: &Event
     if sentence.validated && !event.shadow {
         node.ledger
             .remember(key, now, ban.until, node.policy.bans.memory * 1000);
+    }
+    if !event.shadow {
+        node.mark(key, Aspect::Ban, now);
     }
     node.count(Count::Bans, 1);
     node.tell(event);

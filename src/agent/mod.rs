@@ -1,18 +1,27 @@
 //! The agent: the process that does what a SIP worker must never wait for. It writes the log lines
-//! of state changes and sweeps the tables.
+//! of state changes, sweeps the tables, and keeps the link to the fleet's memory in Redis.
 //!
 //! One process with one thread and a tokio runtime, forked by its supervisor, unknown to Kamailio:
 //! its death costs freshness, not calls. It never touches Kamailio's configuration, counters or
 //! memory pools.
 
 mod journal;
+mod keys;
+mod link;
+mod outbox;
+mod replica;
 pub mod supervisor;
 
+use std::cell::RefCell;
+use std::io;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::kamailio::entry::guard;
@@ -21,6 +30,7 @@ use crate::kamailio::process::{self, Pid};
 use crate::node::Node;
 use crate::shared::events::{Event, RECORD};
 use journal::Journal;
+use link::Link;
 
 /// How often the agent looks after the tables.
 const TICK: Duration = Duration::from_millis(250);
@@ -29,6 +39,8 @@ const LEDGER_ROUND: u64 = 2;
 /// Words of the rate tables that are swept in a tick: a round through a million sources takes
 /// eight seconds, and the times in them wrap after twelve days.
 const RATES_SLICE: usize = 1 << 16;
+/// Events that may wait for the link.
+const EVENTS_AHEAD: usize = 4096;
 /// Records taken from the pipe at once.
 const BATCH: usize = 64;
 
@@ -48,7 +60,7 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => match runtime.block_on(Agent::new(node).run()) {
+        Ok(runtime) => match LocalSet::new().block_on(&runtime, Agent::new(node).run()) {
             Ok(()) => 0,
             Err(error) => {
                 log::error(format_args!("the agent cannot work: {error}"));
@@ -64,7 +76,9 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
 
 struct Agent {
     node: &'static Node,
-    journal: Journal,
+    journal: Rc<RefCell<Journal>>,
+    /// To the link, if there is a fleet.
+    link: Option<(Sender<Event>, JoinHandle<()>)>,
     ticks: u64,
     rates_at: usize,
     sources: usize,
@@ -73,10 +87,11 @@ struct Agent {
 
 impl Agent {
     fn new(node: &'static Node) -> Agent {
-        let journal = Journal::new(node);
+        let journal = Rc::new(RefCell::new(Journal::new(node)));
         Agent {
             node,
             journal,
+            link: None,
             ticks: 0,
             rates_at: 0,
             sources: 0,
@@ -84,9 +99,11 @@ impl Agent {
         }
     }
 
-    async fn run(mut self) -> std::io::Result<()> {
+    async fn run(mut self) -> io::Result<()> {
         self.node.ledger.recover();
         self.node.status.agent_started(process::own_pid().0);
+        self.node.status.set_link(false);
+        self.start_link();
         let events = Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
@@ -97,13 +114,26 @@ impl Agent {
                     ready?;
                     while self.take_events(&events) {}
                 }
-                _ = ticks.tick() => self.tick(),
+                _ = ticks.tick() => self.tick()?,
                 _ = stop.recv() => break,
             }
         }
         while self.take_events(&events) {}
-        self.journal.flush(self.node.now());
+        self.journal.borrow_mut().flush(self.node.now());
         Ok(())
+    }
+
+    fn start_link(&mut self) {
+        let node = self.node;
+        let Some(url) = node.redis.url.clone() else {
+            return;
+        };
+        // Without a provider, TLS would panic; a second one changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (sender, events) = channel(EVENTS_AHEAD);
+        let journal = Rc::clone(&self.journal);
+        let link = Link::new(node, &node.redis, url, host_name(), journal, events);
+        self.link = Some((sender, spawn_local(link.run())));
     }
 
     /// Takes a batch of events from the pipe; whether there may be more.
@@ -114,17 +144,28 @@ impl Agent {
         };
         for record in buffer[..length].as_chunks::<RECORD>().0 {
             if let Some(event) = Event::decode(record) {
-                self.journal.write(&event, self.node.now());
+                self.journal.borrow_mut().write(&event, self.node.now());
+                if let Some((link, _)) = &self.link {
+                    // A full queue loses a line of history; the change itself is marked.
+                    let _ = link.try_send(event);
+                }
             }
         }
         length > 0
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self) -> io::Result<()> {
+        if self
+            .link
+            .as_ref()
+            .is_some_and(|(_, task)| task.is_finished())
+        {
+            return Err(io::Error::other("the link to Redis has failed"));
+        }
         let node = self.node;
         let now = node.now();
         node.status.beat(now);
-        self.journal.flush(now);
+        self.journal.borrow_mut().flush(now);
         if self.ticks.is_multiple_of(LEDGER_ROUND) {
             node.ledger.for_agent().sweep(now);
         }
@@ -137,5 +178,12 @@ impl Agent {
         self.rates_at = next;
         self.counts_at = node.counts.sweep(self.counts_at, RATES_SLICE, now).1;
         self.ticks += 1;
+        Ok(())
     }
+}
+
+/// The name by which other nodes know this one.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().into()
 }

@@ -13,12 +13,14 @@ mod compound;
 pub mod list;
 mod parameters;
 mod rate;
+mod redis;
 mod value;
 mod whitelist;
 
 use std::io;
 
 pub use parameters::{PARAMETERS, Parameter};
+pub use redis::Redis;
 pub use value::Value;
 
 use crate::cidr::{MinPrefix, PrefixMap};
@@ -70,6 +72,7 @@ pub struct Config {
     table_size: usize,
     ledger_size: usize,
     count_table_size: usize,
+    redis: Redis,
     mode: Mode,
     log_level: i32,
     read_file: ReadFile,
@@ -113,6 +116,7 @@ impl Config {
             table_size: 1 << 20,
             ledger_size: 1 << 18,
             count_table_size: 1 << 16,
+            redis: Redis::default(),
             mode: Mode::Enforce,
             log_level: 1,
             read_file,
@@ -209,6 +213,11 @@ impl Config {
     /// `count_table_size`: keys of `sec_count`, a power of two.
     pub fn count_table_size(&self) -> usize {
         self.count_table_size
+    }
+
+    /// `redis_url` and the prefixes of keys.
+    pub fn redis(&self) -> &Redis {
+        &self.redis
     }
 
     /// `mode`.

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::value::{DAY, Given, Span, YEAR};
-use super::{Config, Mode, rate, whitelist};
+use super::{Config, Mode, rate, redis, whitelist};
 use crate::cidr::MinPrefix;
 
 /// What a setter answers: a warning, or an error sentence.
@@ -219,6 +219,24 @@ pub const PARAMETERS: &[Parameter] = &[
             config.ban_min_prefix = min_prefix(given)?;
             Ok(None)
         },
+    ),
+    Parameter::once(
+        "redis_url",
+        "none",
+        "the Redis server that the fleet shares; without it, this node remembers for itself",
+        redis::set_url,
+    ),
+    Parameter::once(
+        "redis_whitelist_prefix",
+        "white_list:",
+        "what the keys of whitelist entries begin with",
+        redis::set_whitelist_prefix,
+    ),
+    Parameter::once(
+        "redis_ban_prefix",
+        "ban:",
+        "what the keys of bans begin with",
+        redis::set_ban_prefix,
     ),
     Parameter::once(
         "mode",

@@ -160,11 +160,11 @@ fn limited(
     }
 }
 
-/// What an offence leads to: grace and trust turn a ban into a refusal; credentials that failed
+/// What an offence leads to: grace, trust, and a fleet that is not known yet turn a ban into a refusal; credentials that failed
 /// our own challenge are stronger than trust.
 fn offence(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> Decision {
     let spared = standing.trusted(facts.now) && reason != Reason::AUTH;
-    if spared || standing.graced(facts.now) {
+    if spared || facts.loading || standing.graced(facts.now) {
         return answer(Verdict::DenyLimited, reason);
     }
     Decision {

@@ -48,6 +48,7 @@ fn facts() -> Facts {
         validated: false,
         method: method_bit(b"REGISTER").unwrap(),
         shadow: false,
+        loading: false,
     }
 }
 
@@ -273,6 +274,19 @@ fn grace_limits_instead_of_banning() {
         ..standing()
     };
     let decision = decide(&requests(), &facts(), &graced, &mut over());
+    assert_eq!(
+        (code(&decision), decision.change),
+        ((-4, Reason::limit(0)), Change::None)
+    );
+}
+
+#[test]
+fn until_the_fleet_is_known_sources_are_limited() {
+    let facts = Facts {
+        loading: true,
+        ..facts()
+    };
+    let decision = decide(&requests(), &facts, &standing(), &mut over());
     assert_eq!(
         (code(&decision), decision.change),
         ((-4, Reason::limit(0)), Change::None)

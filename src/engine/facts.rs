@@ -57,6 +57,8 @@ pub struct Facts {
     pub method: u32,
     /// `mode=shadow`: decide, but nothing is denied.
     pub shadow: bool,
+    /// The fleet's whitelist is not known yet: limit, but do not ban.
+    pub loading: bool,
 }
 
 /// What the ledger knows of a source. All times are ledger times (ms); 0 means "not at all".
@@ -110,6 +112,8 @@ pub enum Origin {
     Script = 2,
     /// An operator: RPC.
     Operator = 3,
+    /// A key in Redis: another node, the portal, or somebody by hand.
+    Redis = 4,
 }
 
 impl Origin {
@@ -120,6 +124,7 @@ impl Origin {
             Origin::Strike => "strike",
             Origin::Script => "script",
             Origin::Operator => "operator",
+            Origin::Redis => "redis",
         }
     }
 
@@ -130,6 +135,7 @@ impl Origin {
             Origin::Strike,
             Origin::Script,
             Origin::Operator,
+            Origin::Redis,
         ]
         .into_iter()
         .find(|origin| *origin as u8 == number)

@@ -271,7 +271,19 @@ pub fn die_with(parent: Pid) -> bool {
 
 /// Closes every descriptor from 3 up but the given ones: the sockets and pipes of Kamailio are
 /// not ours, and a copy that is kept keeps them open after Kamailio closed them.
+///
+/// The C library's connection to the system log is opened anew at the next line: it must not take
+/// whatever gets its old number for it.
 pub fn close_others(keep: &[RawFd]) {
+    // SAFETY: The name is a constant that outlives the process, as `openlog` wants it.
+    unsafe {
+        libc::closelog();
+        libc::openlog(
+            c"kamailio".as_ptr(),
+            libc::LOG_PID | libc::LOG_CONS,
+            libc::LOG_DAEMON,
+        );
+    }
     let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd > 2).collect();
     keep.sort_unstable();
     let mut first = 3;

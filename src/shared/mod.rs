@@ -17,6 +17,8 @@ mod forks;
 #[cfg(not(loom))]
 pub mod hash;
 #[cfg(not(loom))]
+pub mod notes;
+#[cfg(not(loom))]
 pub mod rates;
 #[cfg(not(loom))]
 pub mod region;

@@ -14,12 +14,19 @@ pub struct Status {
 
 impl Status {
     /// Words that the region must hold.
-    pub const WORDS: usize = 8;
+    pub const WORDS: usize = 16;
     const SHADOW: usize = 0;
     const PULSE: usize = 1;
     const AGENT_PID: usize = 2;
     const AGENT_STARTS: usize = 3;
     const SOURCES: usize = 4;
+    const LINK_UP: usize = 5;
+    const LINKS: usize = 6;
+    const LOADED: usize = 7;
+    const CONTACT: usize = 8;
+    const KEYS: usize = 9;
+    const GARBAGE: usize = 10;
+    const UNWRITTEN: usize = 11;
 
     /// Over zeroed words of the region.
     pub fn new(words: &'static [AtomicU64]) -> Status {
@@ -74,5 +81,70 @@ impl Status {
     /// What a sweep counted.
     pub fn set_sources(&self, sources: u64) {
         self.words[Self::SOURCES].store(sources, Relaxed);
+    }
+
+    /// The link to Redis came up; whether it is up.
+    pub fn set_link(&self, up: bool) {
+        self.words[Self::LINK_UP].store(u64::from(up), Relaxed);
+        if up {
+            self.words[Self::LINKS].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Whether the link to Redis is up.
+    pub fn link_up(&self) -> bool {
+        self.words[Self::LINK_UP].load(Relaxed) != 0
+    }
+
+    /// How often the link came up again after it was lost.
+    pub fn reconnects(&self) -> u64 {
+        self.words[Self::LINKS].load(Relaxed).saturating_sub(1)
+    }
+
+    /// All keys have been read once since the start.
+    pub fn set_loaded(&self) {
+        self.words[Self::LOADED].store(1, Relaxed);
+    }
+
+    /// Whether all keys have been read once.
+    #[inline]
+    pub fn loaded(&self) -> bool {
+        self.words[Self::LOADED].load(Relaxed) != 0
+    }
+
+    /// Redis answered: what is known of it is as old as that.
+    pub fn contact(&self, now: Now) {
+        self.words[Self::CONTACT].store(now.ms().max(1), Relaxed);
+    }
+
+    /// Milliseconds since Redis last answered; `None` if it never did.
+    pub fn replica_age_ms(&self, now: Now) -> Option<u64> {
+        match self.words[Self::CONTACT].load(Relaxed) {
+            0 => None,
+            contact => Some(now.ms().saturating_sub(contact)),
+        }
+    }
+
+    /// Keys that the last full reading found, those that made no sense among them, and local
+    /// changes that wait to be written.
+    pub fn set_replica(&self, keys: u64, garbage: u64, unwritten: u64) {
+        self.words[Self::KEYS].store(keys, Relaxed);
+        self.words[Self::GARBAGE].store(garbage, Relaxed);
+        self.words[Self::UNWRITTEN].store(unwritten, Relaxed);
+    }
+
+    /// Keys that the last full reading found.
+    pub fn keys(&self) -> u64 {
+        self.words[Self::KEYS].load(Relaxed)
+    }
+
+    /// Keys that make no sense.
+    pub fn garbage(&self) -> u64 {
+        self.words[Self::GARBAGE].load(Relaxed)
+    }
+
+    /// Local changes that wait to be written.
+    pub fn unwritten(&self) -> u64 {
+        self.words[Self::UNWRITTEN].load(Relaxed)
     }
 }

@@ -195,6 +195,8 @@ impl Ledger {
             (Class::Trusted, until(Word::Trust))
         } else if repeats & 0xff > 1 || until(Word::Cooldown) > 0 {
             (Class::Repeat, (repeats >> 8).max(until(Word::Cooldown)))
+        } else if slot.payload(meta, Word::Pending) != 0 {
+            (Class::Ban, ban)
         } else if ban > 0 {
             (
                 if validated {

@@ -12,12 +12,16 @@
 
 mod bucket;
 mod census;
+mod mirror;
+mod pending;
 mod slot;
 mod strikes;
 mod sweep;
 mod users;
 
 pub use census::Census;
+pub use mirror::Mirrored;
+pub use pending::{Aspect, Pending};
 
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
@@ -325,18 +329,6 @@ impl Ledger {
             user.is_none()
                 .then(|| (place, Source::from_parts(bits, meta.length()), standing))
         })
-    }
-
-    /// Changes a word of the first record of an address, if it has one.
-    fn change(&self, key: Key, word: Word, mut change: impl FnMut(u64) -> Option<u64>) {
-        for _ in 0..TRIES {
-            let Some((slot, meta)) = self.find(key, None) else {
-                return;
-            };
-            if slot.update(meta, word, &mut change) != Update::Lost {
-                return;
-            }
-        }
     }
 
     fn merge(&self, standing: &mut Standing, slot: &Slot, meta: Meta, now: Now) {

@@ -52,10 +52,12 @@ pub(super) enum Word {
     Cooldown = 11,
     /// Weighted offences (see `strikes`).
     Strikes = 12,
+    /// What changed here and is not yet known to the fleet (see `pending`).
+    Pending = 13,
 }
 
 /// The words that carry the generation. The rest of the record is reserved.
-pub(super) const CHANGING: [Word; 10] = [
+pub(super) const CHANGING: [Word; 11] = [
     Word::RepeatsOrUserHigh,
     Word::UsersOrUserLow,
     Word::Ban,
@@ -66,6 +68,7 @@ pub(super) const CHANGING: [Word; 10] = [
     Word::Grace,
     Word::Cooldown,
     Word::Strikes,
+    Word::Pending,
 ];
 
 const STATE_BITS: u64 = 0b111;

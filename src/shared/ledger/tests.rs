@@ -277,3 +277,89 @@ fn killed_processes_leave_no_wrong_ban_and_nobody_stuck() {
         .count();
     assert!(usable > 0);
 }
+
+#[test]
+fn what_changes_while_it_is_written_stays_pending() {
+    let ledger = ledger(64);
+    ledger.ban(key(1), at(1), ban(5000), false).unwrap();
+    assert!(ledger.pending(key(1)).is_empty());
+    ledger.mark(key(1), Aspect::Ban, at(1));
+    assert_eq!(ledger.all_pending().collect::<Vec<_>>(), [key(1).source]);
+    let taken = ledger.take_pending(key(1));
+    assert!(taken.has(Aspect::Ban) && !taken.has(Aspect::Whitelist) && taken.since == 1);
+    ledger.mark(key(1), Aspect::Whitelist, at(1));
+    ledger.settle(key(1));
+    assert!(
+        ledger.pending(key(1)).has(Aspect::Ban),
+        "written, but changed meanwhile"
+    );
+    ledger.take_pending(key(1));
+    ledger.settle(key(1));
+    assert!(ledger.pending(key(1)).is_empty());
+    assert_eq!(ledger.all_pending().count(), 0);
+}
+
+#[test]
+fn a_lifted_ban_is_kept_until_the_fleet_knows() {
+    let ledger = ledger(64);
+    ledger.ban(key(1), at(1), ban(5000), false).unwrap();
+    ledger.unban(key(1), at(2), 3);
+    ledger.mark(key(1), Aspect::Ban, at(2));
+    ledger.sweep(at(9000));
+    assert!(ledger.pending(key(1)).has(Aspect::Ban));
+    ledger.take_pending(key(1));
+    ledger.settle(key(1));
+    ledger.sweep(at(9000));
+    assert_eq!(ledger.entries(0, at(9000)).count(), 0);
+}
+
+#[test]
+fn the_fleet_is_followed_but_for_what_is_pending() {
+    let ledger = ledger(64);
+    let fleet = Ban {
+        origin: Origin::Redis,
+        ..ban(90_000)
+    };
+    assert_eq!(ledger.mirror_ban(key(1), at(1), fleet), Ok(Mirrored::New));
+    let again = Ban {
+        until: 90_300,
+        ..fleet
+    };
+    assert_eq!(ledger.mirror_ban(key(1), at(1), again), Ok(Mirrored::Same));
+    ledger.unban(key(1), at(2), 3);
+    ledger.mark(key(1), Aspect::Ban, at(2));
+    ledger.mirror_ban(key(1), at(2), fleet).unwrap();
+    assert!(
+        !ledger.standing(key(1), at(2)).banned(at(2), false),
+        "our unban goes first"
+    );
+
+    assert_eq!(
+        ledger.mirror_whitelist(key(2), at(1), 50_000),
+        Ok(Mirrored::New)
+    );
+    assert_eq!(
+        ledger.mirror_cooldown(key(2), at(1), 60_000),
+        Ok(Mirrored::New)
+    );
+    let standing = ledger.standing(key(2), at(1));
+    assert!(standing.cooling(at(1)) && !standing.whitelisted(at(1)));
+    ledger.end_cooldown(key(2));
+    assert!(!ledger.standing(key(2), at(1)).cooling(at(1)));
+}
+
+#[test]
+fn renewing_an_entry_gives_no_fresh_allowance() {
+    let ledger = ledger(64);
+    let quota = Quota::new(5, 2).unwrap();
+    ledger.mirror_whitelist(key(1), at(1), 50_000).unwrap();
+    assert_eq!(
+        (0..9)
+            .filter(|_| ledger.charge_ceiling(key(1), &quota, at(1)))
+            .count(),
+        5
+    );
+    ledger.mirror_whitelist(key(1), at(1), 90_000).unwrap();
+    assert!(!ledger.charge_ceiling(key(1), &quota, at(1)));
+    assert_eq!(ledger.standing(key(1), at(1)).whitelisted_until, 90_000);
+}

@@ -1,0 +1,163 @@
+//! Where the fleet's memory is: `redis_url` and the prefixes of its keys.
+//!
+//! Called by the setters of `parameters`. It only reads the address; nobody is connected to here.
+#![forbid(unsafe_code)]
+
+use super::Config;
+use super::parameters::Outcome;
+use super::value::Given;
+
+/// What lives under it belongs to the nodes themselves.
+const OWN_PREFIX: &str = "sec:";
+/// Longest prefix of keys, in bytes.
+const PREFIX_MAX: usize = 64;
+
+/// The server and the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// `redis_url`; none means that this node remembers for itself.
+    pub url: Option<String>,
+    /// `redis_whitelist_prefix`.
+    pub whitelist_prefix: String,
+    /// `redis_ban_prefix`.
+    pub ban_prefix: String,
+}
+
+impl Default for Redis {
+    fn default() -> Redis {
+        Redis {
+            url: None,
+            whitelist_prefix: "white_list:".into(),
+            ban_prefix: "ban:".into(),
+        }
+    }
+}
+
+pub(super) fn set_url(config: &mut Config, given: Given<'_>) -> Outcome {
+    let allowed =
+        "redis://[user:password@]host[:port][/db], rediss://… for TLS, redis+unix:///path";
+    let known = ["redis://", "rediss://", "redis+unix://"];
+    if !known.iter().any(|scheme| given.text.starts_with(scheme)) {
+        return Err(hidden(given).refuse("is not the address of a Redis server", allowed));
+    }
+    if let Err(problem) = understood(given.text) {
+        let problem = format!("is not understood ({problem})");
+        return Err(hidden(given).refuse(problem, allowed));
+    }
+    config.redis.url = Some(given.text.into());
+    Ok(None)
+}
+
+#[cfg(not(loom))]
+fn understood(url: &str) -> Result<(), String> {
+    use redis::IntoConnectionInfo as _;
+    url.into_connection_info()
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(loom)]
+fn understood(_url: &str) -> Result<(), String> {
+    Ok(())
+}
+
+/// The value without its password, for the log.
+fn hidden(given: Given<'_>) -> Given<'_> {
+    let text = given
+        .text
+        .rsplit_once('@')
+        .map_or(given.text, |(_, host)| host);
+    Given { text, ..given }
+}
+
+pub(super) fn set_whitelist_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
+    config.redis.whitelist_prefix = prefix(given, "redis_ban_prefix", &config.redis.ban_prefix)?;
+    Ok(None)
+}
+
+pub(super) fn set_ban_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
+    let other = &config.redis.whitelist_prefix;
+    config.redis.ban_prefix = prefix(given, "redis_whitelist_prefix", other)?;
+    Ok(None)
+}
+
+fn prefix(given: Given<'_>, other_name: &str, other: &str) -> Result<String, String> {
+    let allowed = format!(
+        "1 to {PREFIX_MAX} printable characters without blanks, *, ?, [ and \\; neither it nor \
+         {other_name} nor {OWN_PREFIX} may be the start of another"
+    );
+    let text = given.text;
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '*' | '?' | '[' | ']' | '\\');
+    if text.is_empty() || text.len() > PREFIX_MAX || !text.chars().all(plain) {
+        return Err(given.refuse("cannot begin a key", allowed));
+    }
+    let overlaps = |a: &str, b: &str| a.starts_with(b) || b.starts_with(a);
+    if overlaps(text, other) || overlaps(text, OWN_PREFIX) {
+        let problem = format!("overlaps with {other_name} or {OWN_PREFIX}");
+        return Err(given.refuse(problem, allowed));
+    }
+    Ok(text.into())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::config::{Config, Value};
+
+    fn set(name: &str, text: &str) -> Result<Config, String> {
+        let mut config = Config::default();
+        config.set(name, Value::Text(text)).map(|_| config)
+    }
+
+    #[test]
+    fn urls_are_read_and_their_passwords_never_shown() {
+        for url in [
+            "redis://127.0.0.1",
+            "rediss://h:6380/1",
+            "redis+unix:///run/redis.sock?db=2",
+        ] {
+            assert_eq!(
+                set("redis_url", url).unwrap().redis().url.as_deref(),
+                Some(url)
+            );
+        }
+        for url in [
+            "",
+            "127.0.0.1:6379",
+            "http://x",
+            "redis://",
+            "redis://u:secret@h/abc",
+        ] {
+            let error = set("redis_url", url).unwrap_err();
+            assert!(
+                error.contains("redis_url") && error.contains("redis+unix"),
+                "{error}"
+            );
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn prefixes_must_not_overlap() {
+        assert_eq!(
+            set("redis_ban_prefix", "x:").unwrap().redis().ban_prefix,
+            "x:"
+        );
+        for text in [
+            "",
+            "white_list:",
+            "white",
+            "white_list:x",
+            "sec:",
+            "s",
+            "a b",
+            "a*",
+            "é",
+        ] {
+            let error = set("redis_ban_prefix", text).unwrap_err();
+            assert!(
+                error.contains("redis_ban_prefix") && error.contains("allowed"),
+                "{error}"
+            );
+        }
+    }
+}
