@@ -149,7 +149,7 @@ impl Config {
         let mut warnings: Vec<String> = (parameter.set)(self, given)?.into_iter().collect();
         if !parameter.repeatable {
             if self.is_given(parameter.name) {
-                let text = Shown(text);
+                let text = Shown(redis::without_password(text));
                 warnings.push(format!("{name}: given more than once; {text} counts"));
             }
             self.given.push(parameter.name);

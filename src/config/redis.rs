@@ -63,11 +63,15 @@ fn understood(_url: &str) -> Result<(), String> {
 
 /// The value without its password, for the log.
 fn hidden(given: Given<'_>) -> Given<'_> {
-    let text = given
-        .text
-        .rsplit_once('@')
-        .map_or(given.text, |(_, host)| host);
+    let text = without_password(given.text);
     Given { text, ..given }
+}
+
+/// What follows the user and password of a URL; other texts as they are.
+pub(super) fn without_password(text: &str) -> &str {
+    let is_url = text.contains("://");
+    text.rsplit_once('@')
+        .map_or(text, |(_, host)| if is_url { host } else { text })
 }
 
 pub(super) fn set_whitelist_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
@@ -83,12 +87,13 @@ pub(super) fn set_ban_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
 
 fn prefix(given: Given<'_>, other_name: &str, other: &str) -> Result<String, String> {
     let allowed = format!(
-        "1 to {PREFIX_MAX} printable characters without blanks, *, ?, [ and \\; neither it nor \
+        "a letter and up to {PREFIX_MAX} letters, digits, '_', '-', '.' and ':'; neither it nor \
          {other_name} nor {OWN_PREFIX} may be the start of another"
     );
     let text = given.text;
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '*' | '?' | '[' | ']' | '\\');
-    if text.is_empty() || text.len() > PREFIX_MAX || !text.chars().all(plain) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+    let named = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    if !named || text.len() > PREFIX_MAX || !text.chars().all(plain) {
         return Err(given.refuse("cannot begin a key", allowed));
     }
     let overlaps = |a: &str, b: &str| a.starts_with(b) || b.starts_with(a);
