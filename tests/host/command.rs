@@ -3,7 +3,7 @@
 //! Called by tests and by the demo on a running server; runs `kamcmd` as an operator would and
 //! speaks plain HTTP to the same address as SIP.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -26,7 +26,7 @@ impl Kamailio {
     pub fn kamcmd(&self, words: &[&str]) -> Output {
         let socket = format!("unix:{}", self.control_socket().display());
         let done = Command::new("kamcmd")
-            .args(["-s", &socket])
+            .args(["-s", &socket, "--"])
             .args(words)
             .output()
             .expect("kamcmd can be run");
@@ -68,13 +68,15 @@ impl Kamailio {
     pub fn stat(&self, name: &str) -> i64 {
         let wanted = format!("sec:{name}");
         let listed = self
-            .kamcmd(&["stats.get_statistics", &wanted])
+            .kamcmd(&["stats.get_statistics", "sec:"])
             .unwrap_or_else(|fault| panic!("statistic {wanted}: {fault:?}"));
         let value = listed
             .lines()
-            .find_map(|line| line.trim().strip_prefix(&wanted)?.split('=').nth(1))
+            .filter_map(|line| line.split_once('='))
+            .find(|(name, _)| name.trim() == wanted)
+            .map(|(_, value)| value.trim())
             .unwrap_or_else(|| panic!("there is no statistic {wanted}: {listed}"));
-        value.trim().parse().expect("a statistic is a number")
+        value.parse().expect("a statistic is a number")
     }
 
     /// Kamailio's processes: number and description.
@@ -123,7 +125,10 @@ fn http_post(body: &str) -> String {
                 return rest[..length].to_owned();
             }
         }
-        let count = stream.read(&mut chunk).expect("the HTTP answer comes");
+        let count = match stream.read(&mut chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            other => other.expect("the HTTP answer comes"),
+        };
         assert!(count > 0, "the connection ended in the answer: {text}");
         answer.extend_from_slice(&chunk[..count]);
     }

@@ -73,11 +73,24 @@ impl Kamailio {
             Launch::Foreground | Launch::SingleProcess => {}
             Launch::Daemon { .. } => server.main = server.wait_for_daemon(&pid_file),
         }
-        wait_until("Kamailio to answer commands", || {
+        wait_until("Kamailio to be up", || {
             server.fail_if_ended(config.launch);
-            server.control_socket().exists() && server.kamcmd(&["core.uptime"]).is_ok()
+            server.is_complete(config.launch)
         });
         server
+    }
+
+    /// Whether it answers commands and has forked its last process. Before that a SIGTERM would
+    /// miss those that are still to come: Kamailio signals whom it knows and waits for all.
+    fn is_complete(&self, launch: Launch) -> bool {
+        if !self.control_socket().exists() {
+            return false;
+        }
+        let listed = self.kamcmd(&["core.psx"]).unwrap_or_default();
+        match launch {
+            Launch::SingleProcess => !listed.is_empty(),
+            Launch::Foreground | Launch::Daemon { .. } => listed.contains("tcp main process"),
+        }
     }
 
     fn wait_for_daemon(&mut self, pid_file: &Path) -> i32 {

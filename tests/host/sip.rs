@@ -243,7 +243,7 @@ impl Client {
         match &mut self.transport {
             Transport::Udp(socket) => {
                 let mut buffer = [0; 65536];
-                let count = socket.recv(&mut buffer).ok()?;
+                let count = received(|| socket.recv(&mut buffer))?;
                 Some(Message {
                     text: String::from_utf8_lossy(&buffer[..count]).into_owned(),
                 })
@@ -324,9 +324,9 @@ impl Client {
     }
 }
 
-fn receive_stream(stream: &mut TcpStream, received: &mut Vec<u8>) -> Option<Message> {
+fn receive_stream(stream: &mut TcpStream, buffered: &mut Vec<u8>) -> Option<Message> {
     loop {
-        let text = String::from_utf8_lossy(received).into_owned();
+        let text = String::from_utf8_lossy(buffered).into_owned();
         if let Some((head, _)) = text.split_once("\r\n\r\n") {
             let message = Message {
                 text: format!("{head}\r\n\r\n"),
@@ -335,17 +335,33 @@ fn receive_stream(stream: &mut TcpStream, received: &mut Vec<u8>) -> Option<Mess
                 .header("Content-Length")
                 .and_then(|length| length.parse().ok());
             let length = head.len() + 4 + body.unwrap_or(0);
-            if received.len() >= length {
-                received.drain(..length);
+            if buffered.len() >= length {
+                buffered.drain(..length);
                 return Some(message);
             }
         }
         let mut chunk = [0; 65536];
-        match stream.read(&mut chunk) {
-            Ok(0) => return None,
-            Ok(count) => received.extend_from_slice(&chunk[..count]),
+        match received(|| stream.read(&mut chunk))? {
+            0 => return None,
+            count => buffered.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+/// How much was read; `None` when nothing came in time.
+///
+/// # Panics
+/// When the network itself failed, which no test provokes.
+fn received(mut read: impl FnMut() -> std::io::Result<usize>) -> Option<usize> {
+    loop {
+        match read() {
+            Ok(count) => return Some(count),
+            // A process that is stopped and continued, as in a container, is interrupted.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return None,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return None;
+            }
+            Err(error) => panic!("cannot receive: {error}"),
         }
     }
 }
