@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
-use std::num::NonZeroU16;
+use std::num::NonZeroU32;
 
 use super::prefix::Prefix;
 use super::segments::{Range, flatten};
@@ -19,17 +19,17 @@ const INDEXED_FROM: usize = 64;
 pub struct PrefixMap {
     v4_index: Vec<u32>,
     v4_starts: Vec<u32>,
-    v4_values: Vec<u16>,
+    v4_values: Vec<u32>,
     v6_index: Vec<u32>,
     v6_starts: Vec<u64>,
     v6_starts_low: Vec<u64>,
-    v6_values: Vec<u16>,
+    v6_values: Vec<u32>,
 }
 
 impl PrefixMap {
     /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
     #[inline]
-    pub fn get(&self, address: IpAddr) -> Option<NonZeroU16> {
+    pub fn get(&self, address: IpAddr) -> Option<NonZeroU32> {
         self.table().get(address)
     }
 
@@ -40,7 +40,7 @@ impl PrefixMap {
 
     /// The columns, to look up in or to copy elsewhere.
     #[inline]
-    pub fn table(&self) -> PrefixTable<&[u16], &[u32], &[u64]> {
+    pub fn table(&self) -> PrefixTable<&[u32], &[u64]> {
         PrefixTable {
             v4_index: &self.v4_index,
             v4_starts: &self.v4_starts,
@@ -67,7 +67,7 @@ impl PrefixMapBuilder {
     }
 
     /// Adds a prefix; a later one of the same prefix replaces it.
-    pub fn insert(&mut self, prefix: Prefix, value: NonZeroU16) {
+    pub fn insert(&mut self, prefix: Prefix, value: NonZeroU32) {
         let (first, last) = (prefix.first(), prefix.last());
         if prefix.is_ipv4() {
             let low = |bits: u128| u128::from(bits as u32);
@@ -119,32 +119,32 @@ mod tests {
     use super::*;
     use crate::cidr::Column;
     use proptest::prelude::*;
-    use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-    fn map(entries: &[(Prefix, u16)]) -> PrefixMap {
+    fn map(entries: &[(Prefix, u32)]) -> PrefixMap {
         let mut builder = PrefixMapBuilder::new();
         for &(prefix, value) in entries {
-            builder.insert(prefix, NonZeroU16::new(value).unwrap());
+            builder.insert(prefix, NonZeroU32::new(value).unwrap());
         }
         builder.build()
     }
 
-    fn value(map: &PrefixMap, address: &str) -> Option<u16> {
-        map.get(address.parse().unwrap()).map(NonZeroU16::get)
+    fn value(map: &PrefixMap, address: &str) -> Option<u32> {
+        map.get(address.parse().unwrap()).map(NonZeroU32::get)
     }
 
     /// The definition: the longest of all prefixes around the address, of equals the last.
-    fn linear(entries: &[(Prefix, u16)], address: IpAddr) -> Option<NonZeroU16> {
+    fn linear(entries: &[(Prefix, u32)], address: IpAddr) -> Option<NonZeroU32> {
         let around = entries
             .iter()
             .filter(|(prefix, _)| prefix.contains(address));
         let longest = around.max_by_key(|(prefix, _)| prefix.length());
-        longest.and_then(|&(_, value)| NonZeroU16::new(value))
+        longest.and_then(|&(_, value)| NonZeroU32::new(value))
     }
 
     #[test]
     fn the_longest_prefix_wins() {
-        let entries: Vec<(Prefix, u16)> = [
+        let entries: Vec<(Prefix, u32)> = [
             ("10.0.0.0/8", 1),
             ("10.1.0.0/16", 2),
             ("10.1.2.3", 3),
@@ -188,6 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_is_covered_when_entries_leave_no_gap() {
+        let entries = ["10.0.0.0/9", "10.128.0.0/9", "2001:db8::/32"];
+        let entries = entries.map(|text| (text.parse().unwrap(), 1));
+        let map = map(&entries);
+        for (text, covered) in [
+            ("10.0.0.0/8", true),
+            ("10.7.0.0/16", true),
+            ("10.0.0.0/7", false),
+            ("11.0.0.0/8", false),
+            ("2001:db8:1::/48", true),
+            ("2001::/16", false),
+        ] {
+            let prefix = text.parse().unwrap();
+            assert_eq!(map.table().covers(prefix), covered, "{text}");
+        }
+    }
+
+    #[test]
     fn the_last_of_equal_prefixes_counts() {
         let prefix = "192.0.2.0/24".parse().unwrap();
         assert_eq!(
@@ -211,12 +229,12 @@ mod tests {
             }
         )*};
     }
-    column_of_atomics!(AtomicU16, u16; AtomicU32, u32; AtomicU64, u64);
+    column_of_atomics!(AtomicU32, u32; AtomicU64, u64);
 
     #[test]
     fn columns_of_atomics_serve_as_well() {
         let starts = [1 << 8, 2 << 8].map(AtomicU32::new);
-        let values = [7, 0].map(AtomicU16::new);
+        let values = [7, 0].map(AtomicU32::new);
         let table = PrefixTable {
             v4_index: Shared(&[] as &[AtomicU32]),
             v4_starts: Shared(&starts),
@@ -226,7 +244,7 @@ mod tests {
             v6_starts_low: Shared(&[]),
             v6_values: Shared(&[]),
         };
-        assert_eq!(table.get("0.0.1.9".parse().unwrap()), NonZeroU16::new(7));
+        assert_eq!(table.get("0.0.1.9".parse().unwrap()), NonZeroU32::new(7));
         assert_eq!(table.get("0.0.2.0".parse().unwrap()), None);
         assert_eq!(table.get("::1".parse().unwrap()), None);
     }
@@ -239,8 +257,8 @@ mod tests {
     }
 
     /// Prefixes that nest: few distinct leading bits, all lengths; the index begins to matter.
-    fn entries() -> impl Strategy<Value = Vec<(Prefix, u16)>> {
-        let entry = (any::<bool>(), any::<u128>(), 0u8..=128, 0u32..128, 1u16..5);
+    fn entries() -> impl Strategy<Value = Vec<(Prefix, u32)>> {
+        let entry = (any::<bool>(), any::<u128>(), 0u8..=128, 0u32..128, 1u32..5);
         let entry = entry.prop_filter_map("a mapped prefix", |(v4, bits, length, near, value)| {
             let length = if v4 { length % 33 } else { length };
             let base = if v4 { 0xc000_0000 } else { 0x2001 << 112 };
@@ -272,7 +290,7 @@ mod tests {
         /// A reader may see columns half rewritten.
         #[test]
         fn garbage_never_panics(
-            halves in prop::collection::vec(any::<u16>(), 0..20),
+            values in prop::collection::vec(any::<u32>(), 0..20),
             words in prop::collection::vec(any::<u32>(), 0..70),
             starts in prop::collection::vec(0u32..40, 0..20),
             longs in prop::collection::vec(any::<u64>(), 0..20),
@@ -281,15 +299,15 @@ mod tests {
             let table = PrefixTable {
                 v4_index: &words[..],
                 v4_starts: &starts[..],
-                v4_values: &halves[..],
+                v4_values: &values[..],
                 v6_index: &starts[..],
                 v6_starts: &longs[..],
                 v6_starts_low: &[][..],
-                v6_values: &halves[..],
+                v6_values: &values[..],
             };
             for v4 in [true, false] {
                 let found = table.get(address(v4, bits));
-                prop_assert!(found.is_none_or(|value| halves.contains(&value.get())));
+                prop_assert!(found.is_none_or(|value| values.contains(&value.get())));
             }
         }
     }

@@ -93,6 +93,27 @@ impl Prefix {
         self.0
     }
 
+    /// The prefix that [`Prefix::source`] gave; `None` for a source that is no prefix of either
+    /// family.
+    pub fn of(source: Source) -> Option<Prefix> {
+        let length = source.length();
+        let no_host_bits = source.bits() & !mask(length) == 0;
+        (no_host_bits && (length >= MAPPED_LENGTH || !is_mapped(source.bits())))
+            .then_some(Prefix(source))
+    }
+
+    /// Whether all of `inner` lies inside; every prefix contains itself.
+    pub fn contains_prefix(self, inner: Prefix) -> bool {
+        self.is_ipv4() == inner.is_ipv4()
+            && self.first() <= inner.first()
+            && inner.last() <= self.last()
+    }
+
+    /// The first address inside.
+    pub fn first_address(self) -> IpAddr {
+        self.0.address()
+    }
+
     /// The first address' 128 bits, IPv4 mapped.
     pub(super) fn first(self) -> u128 {
         self.0.bits()
@@ -286,6 +307,26 @@ mod tests {
         let ipv4: Prefix = "0.0.0.0/0".parse().unwrap();
         assert!(ipv4.contains("::ffff:192.0.2.1".parse().unwrap()));
         assert!(!ipv4.contains("::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn prefixes_contain_prefixes_of_their_family() {
+        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
+        for (outer, inner, contained) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.1.0.0/16", "10.1.0.0/16", true),
+            ("10.1.0.0/16", "10.2.0.0/16", false),
+            ("::/0", "2001:db8::/32", true),
+            ("::/0", "10.0.0.0/8", false),
+            ("::/19", "0.0.0.0/0", false),
+        ] {
+            let (outer, inner) = (prefix(outer), prefix(inner));
+            assert_eq!(outer.contains_prefix(inner), contained, "{outer} {inner}");
+            assert_eq!(Prefix::of(outer.source()), Some(outer));
+        }
+        assert_eq!(Prefix::of(Source::from_parts(1, 64)), None);
+        assert_eq!(Prefix::of(Source::from_parts(0, 0)), Some(prefix("::/0")));
     }
 
     #[test]

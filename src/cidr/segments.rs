@@ -6,10 +6,10 @@
 #![forbid(unsafe_code)]
 
 /// A prefix as a range: first and last address, and its value.
-pub(super) type Range = (u128, u128, u16);
+pub(super) type Range = (u128, u128, u32);
 
 /// The first address of a segment, and what holds from there on; 0 is nothing.
-pub(super) type Segment = (u128, u16);
+pub(super) type Segment = (u128, u32);
 
 /// Flattens prefixes, which may nest and repeat but, being prefixes, never overlap by halves.
 /// Of two equal prefixes the later one counts. `limit` is the highest address of the family.
@@ -37,13 +37,13 @@ pub(super) fn flatten(mut ranges: Vec<Range>, limit: u128) -> Vec<Segment> {
 struct Row {
     segments: Vec<Segment>,
     /// Last address and value of the prefixes around the current address, outermost first.
-    open: Vec<(u128, u16)>,
+    open: Vec<(u128, u32)>,
     limit: u128,
 }
 
 impl Row {
     /// From `first` on, `value` holds.
-    fn begin(&mut self, first: u128, value: u16) {
+    fn begin(&mut self, first: u128, value: u32) {
         self.segments.pop_if(|&mut (start, _)| start == first);
         if self.segments.last().map_or(0, |&(_, value)| value) != value {
             self.segments.push((first, value));

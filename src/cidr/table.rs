@@ -6,9 +6,9 @@
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
-use std::num::NonZeroU16;
+use std::num::NonZeroU32;
 
-use super::prefix::{bits, is_mapped};
+use super::prefix::{Prefix, bits, is_mapped};
 
 /// Finest first-level index: 2^16 parts of the address space.
 pub(super) const INDEX_BITS_MAX: u32 = 16;
@@ -39,14 +39,14 @@ impl<T: Copy> Column<T> for &[T] {
 /// The columns of a map. They may hold anything, as memory does that a writer is just changing:
 /// the answer is then meaningless, but it comes, in bounded time and without a panic.
 #[derive(Clone, Copy, Debug)]
-pub struct PrefixTable<H, D, Q> {
+pub struct PrefixTable<D, Q> {
     /// For each part of the IPv4 space the first segment that starts in it or later, and one row
     /// more: 2^n + 1 rows, or none.
     pub v4_index: D,
     /// Where the IPv4 segments start, ascending.
     pub v4_starts: D,
     /// What each IPv4 segment holds; 0 is nothing.
-    pub v4_values: H,
+    pub v4_values: D,
     /// As for IPv4, over 2000::/3.
     pub v6_index: D,
     /// Where the IPv6 segments start: the upper 64 bits.
@@ -54,31 +54,51 @@ pub struct PrefixTable<H, D, Q> {
     /// The lower 64 bits, read only where the upper ones are equal.
     pub v6_starts_low: Q,
     /// What each IPv6 segment holds; 0 is nothing.
-    pub v6_values: H,
+    pub v6_values: D,
 }
 
-impl<H: Column<u16>, D: Column<u32>, Q: Column<u64>> PrefixTable<H, D, Q> {
+impl<D: Column<u32>, Q: Column<u64>> PrefixTable<D, Q> {
     /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
     #[inline]
-    pub fn get(&self, address: IpAddr) -> Option<NonZeroU16> {
+    pub fn get(&self, address: IpAddr) -> Option<NonZeroU32> {
         let bits = bits(address);
-        let value = if is_mapped(bits) {
+        self.value(bits, self.row(bits)?)
+    }
+
+    /// Whether the whole of `prefix` has one and the same value: in a map of equal values, whether
+    /// the entries leave no gap in it.
+    pub fn covers(&self, prefix: Prefix) -> bool {
+        let (first, last) = (self.row(prefix.first()), self.row(prefix.last()));
+        first == last && first.is_some_and(|row| self.value(prefix.first(), row).is_some())
+    }
+
+    /// The row of the segment in which an address lies, in its family's columns.
+    #[inline]
+    fn row(&self, bits: u128) -> Option<usize> {
+        if is_mapped(bits) {
             let wanted = bits as u32;
             let rows = candidates(&self.v4_index, self.v4_starts.rows(), |n| {
                 v4_part(wanted, n)
             })?;
-            let row = last_row(rows, |row| Some(self.v4_starts.at(row)? <= wanted))?;
-            self.v4_values.at(row)
+            last_row(rows, |row| Some(self.v4_starts.at(row)? <= wanted))
         } else {
             let (high, low) = ((bits >> 64) as u64, bits as u64);
             let rows = candidates(&self.v6_index, self.v6_starts.rows(), |n| v6_part(high, n))?;
-            let row = last_row(rows, |row| {
+            last_row(rows, |row| {
                 let start = self.v6_starts.at(row)?;
                 Some(start < high || (start == high && self.v6_starts_low.at(row)? <= low))
-            })?;
-            self.v6_values.at(row)
+            })
+        }
+    }
+
+    #[inline]
+    fn value(&self, bits: u128, row: usize) -> Option<NonZeroU32> {
+        let values = if is_mapped(bits) {
+            &self.v4_values
+        } else {
+            &self.v6_values
         };
-        NonZeroU16::new(value?)
+        NonZeroU32::new(values.at(row)?)
     }
 }
 

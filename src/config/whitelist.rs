@@ -5,7 +5,7 @@
 //! alone, a network is written as a prefix.
 #![forbid(unsafe_code)]
 
-use std::num::NonZeroU16;
+use std::num::NonZeroU32;
 
 use super::Config;
 use super::list;
@@ -40,7 +40,7 @@ impl Whitelist {
     pub fn map(&self) -> PrefixMap {
         let mut builder = PrefixMapBuilder::new();
         for &prefix in self.entries() {
-            builder.insert(prefix, NonZeroU16::MIN);
+            builder.insert(prefix, NonZeroU32::MIN);
         }
         builder.build()
     }
