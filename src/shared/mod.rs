@@ -8,6 +8,7 @@
 //! All-zero memory is the valid empty state of every table.
 
 pub mod ledger;
+pub mod snapshot;
 pub mod sync;
 
 #[cfg(not(loom))]
