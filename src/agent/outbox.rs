@@ -129,6 +129,11 @@ impl Outbox {
         for event in &events {
             self.record(&mut pipeline, event);
         }
+        if pipeline.is_empty() {
+            // All there was to do was to delete, or to learn that nothing is left to do.
+            written.into_iter().for_each(|(key, _)| node.ledger.settle(key));
+            return Ok(());
+        }
         let answers: RedisResult<Vec<RedisResult<Value>>> = pipeline.query_async(connection).await;
         let answers = match answers {
             Ok(answers) => answers,
