@@ -131,7 +131,9 @@ impl Outbox {
         }
         if pipeline.is_empty() {
             // All there was to do was to delete, or to learn that nothing is left to do.
-            written.into_iter().for_each(|(key, _)| node.ledger.settle(key));
+            written
+                .into_iter()
+                .for_each(|(key, _)| node.ledger.settle(key));
             return Ok(());
         }
         let answers: RedisResult<Vec<RedisResult<Value>>> = pipeline.query_async(connection).await;

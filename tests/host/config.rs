@@ -90,6 +90,12 @@ impl Config {
         self
     }
 
+    /// Listens on `address` alone: a second server beside the first.
+    pub fn at(mut self, address: &str) -> Self {
+        self.listen = vec![format!("udp:{address}:5060")];
+        self
+    }
+
     /// One more listening address, such as `udp:[2001:db8::10]:5060`.
     pub fn listen(mut self, address: &str) -> Self {
         self.listen.push(address.to_owned());

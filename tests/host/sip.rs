@@ -144,11 +144,17 @@ pub struct Client {
 impl Client {
     /// A UDP client at `source`, any address whatever.
     pub fn udp(source: &str) -> Self {
+        let six = source.contains(':');
+        Self::udp_to(source, if six { SERVER6 } else { SERVER })
+    }
+
+    /// A UDP client at `source` that talks to another server than the first.
+    pub fn udp_to(source: &str, server: &str) -> Self {
         let socket = bound(source, Type::DGRAM, Protocol::UDP);
         let socket = UdpSocket::from(socket);
         let local = socket.local_addr().expect("a bound socket has an address");
         socket
-            .connect((server(local), 5060))
+            .connect((server, 5060))
             .expect("UDP needs no partner");
         socket
             .set_read_timeout(Some(PATIENCE))
