@@ -1,4 +1,199 @@
 //! `sec`: a native Kamailio module that tells customers from attackers.
+//!
+//! This page is the map of the crate: what is where, why it is so, and what must stay true. The
+//! README is for operators; here is what a reader of the code wants to know first.
+//!
+//! # Bird's-eye view
+//!
+//! Kamailio loads `sec.so` and calls it in many processes. A SIP worker asks `sec_check()` about a
+//! request and gets a verdict from shared memory alone. What changes (a ban, an entry) is written
+//! there at once and told through a pipe to the agent, a process of our own, which does everything
+//! that takes time.
+//!
+//! ```text
+//!           request route                         kamcmd, JSON-RPC
+//!                │                                       │
+//! ┌──────────────▼──────────────┐          ┌─────────────▼─────────────┐
+//! │ SIP workers                 │          │ RPC processes             │
+//! │ check, script, orders       │          │ commands, explain, orders │
+//! └──────┬───────────────┬──────┘          └──────┬─────────────┬──────┘
+//!        │ atomics       │ events (pipe)          │ atomics     │ events
+//!        │               │     ┌──────────────────┼─────────────┘
+//!        │               │     │                  │
+//!        │        ┌──────▼─────▼──────┐           │
+//!        │        │ agent: tokio, one │ ◄─────────┼──► Redis
+//!        │        │ thread; log lines │           │
+//!        │        └──────┬────────────┘           │
+//!        │               │ sweeps                 │
+//! ┌──────▼───────────────▼────────────────────────▼──────┐
+//! │ shared memory: one anonymous mapping, fixed at start │
+//! │ rates │ counters │ ledger │ statistics │ status, …   │
+//! └──────────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Processes
+//!
+//! | process | made by | runs |
+//! |---|---|---|
+//! | main | Kamailio | [`module`]: parameters, `mod_init` (the tables), `child_init` (the sockets, the supervisor) |
+//! | SIP workers, timers | Kamailio | `check`, `script`, `orders` |
+//! | those that answer commands | Kamailio | `commands`, `explain`, `orders`, statistics |
+//! | supervisor | Kamailio, at our request | `agent::supervisor`: forks the agent, starts it again when it dies |
+//! | agent | the supervisor | `agent`: journal, sweep, link to Redis |
+//!
+//! Architecture invariant: a SIP worker never waits. No network, no lock, no log line for a packet, no
+//! system call but a non-blocking write when a state changes.
+//!
+//! Architecture invariant: the death of a process that Kamailio knows stops the server. So nothing of
+//! ours that can fail runs in one: the supervisor has no thread, no network and no state, and the agent
+//! is unknown to Kamailio.
+//!
+//! Architecture invariant: a process that is killed at any instant leaves nothing behind that another
+//! could wait for.
+//!
+//! # Layers
+//!
+//! Arrows point downward only; `tests/tidy.rs` checks it.
+//!
+//! ```text
+//! face      lib  module                                     every name that Kamailio sees
+//!             │
+//! glue      check script orders commands explain node       one request or command, start to end
+//!           agent/
+//!             │
+//! border    kamailio/            shared/                    C                  shared memory
+//!             │                    │
+//! pure      engine/  config/  cidr/  gcra  source           facts in, verdict out
+//! ```
+//!
+//! Architecture invariant: `unsafe` stands in `kamailio/` and `shared/` only; the pure layer forbids
+//! it to itself.
+//!
+//! Architecture invariant: the pure layer knows no clock, no I/O and no C. Time and facts are
+//! arguments, so a test, a model and a replay run the very rules of the server.
+//!
+//! Architecture invariant: no panic reaches C. Every entry from Kamailio goes through
+//! `kamailio::entry::guard`; a function that panics answers "allow" and is counted.
+//!
+//! Architecture invariant: memory is fixed at start. Nothing grows with traffic, and Kamailio's own
+//! shared memory is never touched.
+//!
+//! Architecture invariant: a ban or a whitelist entry matches exactly, by its whole address, never by
+//! a hash.
+//!
+//! ## Face
+//!
+//! * `lib.rs`: this map.
+//! * `module.rs`: every name that Kamailio sees, on one page: functions, parameters, commands,
+//!   pseudo-variables, statistics, life cycle. To add one, begin there.
+//!
+//! ## Glue
+//!
+//! * `node.rs`: this Kamailio as one node: its rules and its tables, put together in `mod_init`.
+//! * `check.rs`: one request, start to finish, and the offences that a script reports.
+//! * `script.rs`: what a script orders, `sec_count`, and the arguments of all functions.
+//! * `orders.rs`: a ban, an unban, an entry: checked against what must not happen, and written down.
+//! * `commands.rs`: the RPC commands.
+//! * `explain.rs`: `sec.explain`.
+//! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
+//! * `agent/supervisor.rs`: its parent.
+//! * `agent/journal.rs`: the one voice: the log line of each change.
+//! * `agent/link.rs`: the connection to Redis.
+//! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger.
+//! * `agent/outbox.rs`: what this node changed, on its way to Redis.
+//! * `agent/keys.rs`: the names and values of those keys.
+//!
+//! ## Border to Kamailio
+//!
+//! * `kamailio/mod.rs`: what the glue may use of it.
+//! * `kamailio/sys.rs`: the raw bindings that `build.rs` made from the host's headers.
+//! * `kamailio/entry.rs`: `exports`, `mod_register`, the guard.
+//! * `kamailio/script.rs`, `kamailio/kemi.rs`: functions for the native language and for KEMI, from
+//!   one list.
+//! * `kamailio/params.rs`, `kamailio/pv.rs`, `kamailio/rpc.rs`, `kamailio/counters.rs`: parameters,
+//!   pseudo-variables, commands, statistics.
+//! * `kamailio/message.rs`: the SIP message, read only.
+//! * `kamailio/sockets.rs`: the server's own addresses.
+//! * `kamailio/process.rs`: processes and their signals.
+//! * `kamailio/pipe.rs`: records between processes, never torn, never waited for.
+//! * `kamailio/log.rs`, `kamailio/clock.rs`, `kamailio/str.rs`: log, the one clock, C strings.
+//!
+//! ## Border to shared memory
+//!
+//! * `shared/mod.rs`: what is true of all of it.
+//! * `shared/region.rs`: the mapping.
+//! * `shared/sync.rs`: the atomics: of the standard library, or of loom in its models.
+//! * `shared/hash.rs`: keyed hashes.
+//! * `shared/rates.rs`: a word for each source and limit; also the counters of `sec_count`.
+//! * `shared/ledger/mod.rs`: a record for each address with a state of its own.
+//!   `slot.rs`: one record and the protocol by which it changes. `bucket.rs`: finding, making, giving
+//!   way. `strikes.rs`, `users.rs`: what two of its words mean. `sweep.rs`: the agent's round.
+//!   `census.rs`: what that round counted. `pending.rs`: what Redis does not know yet. `mirror.rs`:
+//!   what Redis said. `model.rs`: the models for loom.
+//! * `shared/snapshot/mod.rs`: lists that all processes read and only the agent writes, in two arenas.
+//!   `writer.rs`: the agent's side. `prefixes.rs`, `networks.rs`: prefix maps, and networks that are
+//!   banned or whitelisted, as words. `model.rs`: the models for loom.
+//! * `shared/events.rs`: records for the pipe to the agent.
+//! * `shared/statistics.rs`: a row of counters for each process.
+//! * `shared/status.rs`: the mode, and the agent's signs of life.
+//! * `shared/words.rs`: the script's own reasons, each once.
+//! * `shared/notes.rs`: short texts from the agent for `sec.status`.
+//!
+//! Architecture invariant: everything in shared memory is a word of atomics. No lock, no pointer, no
+//! heap type; zeros are the valid empty state.
+//!
+//! ## Pure
+//!
+//! * [`engine::decide`]: the rules in their order. [`engine::facts`]: what they are told.
+//!   [`engine::policy`]: what the operator wants. [`engine::verdict`]: what they answer.
+//! * [`gcra`]: the arithmetic of a limit.
+//! * [`source`]: who is charged: an IPv4 address, or an IPv6 prefix.
+//! * [`cidr`]: prefixes from text (`prefix.rs`), and maps that find the longest one: flattened
+//!   (`segments.rs`), built (`map.rs`), looked up (`table.rs`).
+//! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list.
+//!   `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value and a list file may be.
+//!   `rate.rs`, `whitelist.rs`, `redis.rs`: setters of more than a few lines.
+//!
+//! # Dependencies
+//!
+//! Few, and each for one thing. In `sec.so`:
+//!
+//! * `libc`: `mmap`, `clock_gettime`, `fork`, pipes.
+//! * `siphasher`: SipHash-1-3 under keys of our own, of 64 and of 128 bits.
+//! * `tokio`: the agent's one thread; nothing of it is touched before the agent is forked.
+//! * `redis`: the client of the agent, with `rustls` (and `ring`) for `rediss://`, and `serde_json` for
+//!   the values of bans.
+//!
+//! To build: `bindgen` reads the headers of the Kamailio that is installed, `cc` compiles the inline
+//! functions that only C can say, and `object` reads from a stock module what the host was compiled with.
+//! To test: `proptest` for properties, `loom` for every interleaving of the shared tables, `ipnet` as
+//! the second opinion on prefixes, `nix`, `socket2`, `tempfile`, `md5` for a real Kamailio and phones.
+//!
+//! # Where it differs from the first design
+//!
+//! What replaced a structure that was planned, and why.
+//!
+//! * **Tolerance of a limit.** Planned was window − T, with T = window / limit rounded down to a tick;
+//!   it is (limit − 1) · T. Where the division is exact the two are equal. Where it is not, the first
+//!   would let more than `limit` of a burst pass. Nobody within the limit is over all the same: let k
+//!   requests be charged since the debt was last nothing, at times t₁ … tₖ, and the next, at t, be over.
+//!   Then t − t₁ < (k − limit + 1) · T. But if no window holds more than `limit`, any `limit` + 1 of them
+//!   in a row span at least a window, which is `limit` · T or more. With k = q · limit + r, r < limit, the
+//!   last q · limit + 1 span q windows: t − t₁ ≥ q · limit · T = (k − r) · T ≥ (k − limit + 1) · T. A
+//!   property test in [`gcra`] holds it against an exact log.
+//! * **Buckets in the ledger** instead of open addressing by probing. Sixteen records make a bucket,
+//!   and their sixteen 16-bit fingerprints lie in a directory of their own. A source without a state,
+//!   which is nearly everybody, costs one read of half a cache line, whatever the table holds; and who
+//!   gives way in a full bucket is decided among sixteen, not along a chain.
+//! * **Merged duplicates** instead of a search for a free place and a second look. Two processes that
+//!   insert one key at the same time may leave two records; readers take all records of a key together,
+//!   and both fade.
+//! * **Ceilings in the ledger.** The ceiling of a whitelisted or trusted source is a word of its
+//!   record, which is in the cache already, instead of a word in the rate table.
+//! * **Strikes in five quarters** of the window, in one word: no timer, no list of times. They cover
+//!   one window at least and a quarter more at most.
+//! * **The whitelist's share** is a quarter of the ledger, counted by the sweep and by whoever adds an
+//!   entry. Entries are never evicted; a new one beyond the share is refused.
 
 #[cfg(not(loom))]
 mod agent;
