@@ -38,12 +38,18 @@ pub fn marked(mark: &str) -> Vec<i32> {
 
 /// Whether `pid` exists and is not a zombie.
 pub fn alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.chars().next());
-    matches!(state, Some(state) if state != 'Z' && state != 'X')
+    state(pid).is_some_and(|state| state != 'Z' && state != 'X')
+}
+
+/// Whether `pid` waits for something to do.
+pub fn waits(pid: i32) -> bool {
+    state(pid) == Some('S')
+}
+
+/// The letter of its state in `/proc`.
+fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
 }
 
 /// What a process is doing, for a failure message.

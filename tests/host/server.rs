@@ -80,17 +80,19 @@ impl Kamailio {
         server
     }
 
-    /// Whether it answers commands and has forked its last process. Before that a SIGTERM would
-    /// miss those that are still to come: Kamailio signals whom it knows and waits for all.
+    /// Whether it answers commands, has forked its last process, and all of them are waiting for
+    /// work. Before that a SIGTERM can get lost: Kamailio's children take it for one to the main
+    /// process until they have begun their own life, and the main process then waits for them.
     fn is_complete(&self, launch: Launch) -> bool {
         if !self.control_socket().exists() {
             return false;
         }
         let listed = self.kamcmd(&["core.psx"]).unwrap_or_default();
-        match launch {
-            Launch::SingleProcess => !listed.is_empty(),
-            Launch::Foreground | Launch::Daemon { .. } => listed.contains("tcp main process"),
-        }
+        let last = match launch {
+            Launch::SingleProcess => "ctl handler",
+            Launch::Foreground | Launch::Daemon { .. } => "tcp main process",
+        };
+        listed.contains(last) && self.all_processes().into_iter().all(process::waits)
     }
 
     fn wait_for_daemon(&mut self, pid_file: &Path) -> i32 {
