@@ -58,6 +58,8 @@ pub struct Node {
     pub events: Pipe,
     /// The fleet's memory, if there is one.
     pub redis: Redis,
+    /// Where a node without a fleet remembers.
+    pub state_file: Option<String>,
     /// Level of the line per state change.
     pub log_level: Level,
     keys: Keys,
@@ -133,6 +135,7 @@ impl Node {
             words: Words::new(region.take(Words::WORDS)),
             notes: Notes::new(region.take(Notes::WORDS)),
             redis: config.redis().clone(),
+            state_file: config.state_file().map(str::to_owned),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
             whitelist: config.whitelist(),

@@ -10,6 +10,7 @@ mod keys;
 mod link;
 mod outbox;
 mod replica;
+mod state;
 pub mod supervisor;
 
 use std::cell::RefCell;
@@ -31,6 +32,7 @@ use crate::node::Node;
 use crate::shared::events::{Event, RECORD};
 use journal::Journal;
 use link::Link;
+use state::StateFile;
 
 /// How often the agent looks after the tables.
 const TICK: Duration = Duration::from_millis(250);
@@ -39,6 +41,8 @@ const LEDGER_ROUND: u64 = 2;
 /// Words of the rate tables that are swept in a tick: a round through a million sources takes
 /// eight seconds, and the times in them wrap after twelve days.
 const RATES_SLICE: usize = 1 << 16;
+/// Ticks between two looks whether the state file has to be written.
+const SAVE_TICKS: u64 = 20;
 /// Events that may wait for the link.
 const EVENTS_AHEAD: usize = 4096;
 /// Records taken from the pipe at once.
@@ -79,6 +83,8 @@ struct Agent {
     journal: Rc<RefCell<Journal>>,
     /// To the link, if there is a fleet.
     link: Option<(Sender<Event>, JoinHandle<()>)>,
+    /// Where a node without a fleet remembers.
+    state: Option<StateFile>,
     ticks: u64,
     rates_at: usize,
     sources: usize,
@@ -92,6 +98,7 @@ impl Agent {
             node,
             journal,
             link: None,
+            state: node.state_file.as_deref().map(StateFile::new),
             ticks: 0,
             rates_at: 0,
             sources: 0,
@@ -103,6 +110,7 @@ impl Agent {
         self.node.ledger.recover();
         self.node.status.agent_started(process::own_pid().0);
         self.node.status.set_link(false);
+        self.load_state();
         self.start_link();
         let events = Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
@@ -120,7 +128,27 @@ impl Agent {
         }
         while self.take_events(&events) {}
         self.journal.borrow_mut().flush(self.node.now());
+        self.save_state();
         Ok(())
+    }
+
+    /// Remembers what the file says; once, because after that the ledger knows better.
+    fn load_state(&mut self) {
+        if self.node.status.loaded() {
+            return;
+        }
+        if let Some(state) = &self.state {
+            match state.load(self.node) {
+                Ok(text) => log::at(self.node.log_level, text),
+                Err(text) => log::error(text),
+            }
+            self.node.status.set_loaded();
+        }
+    }
+
+    fn save_state(&mut self) {
+        let complaint = self.state.as_mut().and_then(|state| state.save(self.node));
+        complaint.into_iter().for_each(log::error);
     }
 
     fn start_link(&mut self) {
@@ -168,6 +196,9 @@ impl Agent {
         self.journal.borrow_mut().flush(now);
         if self.ticks.is_multiple_of(LEDGER_ROUND) {
             node.ledger.for_agent().sweep(now);
+        }
+        if self.ticks % SAVE_TICKS == SAVE_TICKS - 1 {
+            self.save_state();
         }
         let (sources, next) = node.rates.sweep(self.rates_at, RATES_SLICE, now);
         self.sources += sources;

@@ -73,6 +73,7 @@ pub struct Config {
     ledger_size: usize,
     count_table_size: usize,
     redis: Redis,
+    state_file: Option<String>,
     mode: Mode,
     log_level: i32,
     read_file: ReadFile,
@@ -117,6 +118,7 @@ impl Config {
             ledger_size: 1 << 18,
             count_table_size: 1 << 16,
             redis: Redis::default(),
+            state_file: None,
             mode: Mode::Enforce,
             log_level: 1,
             read_file,
@@ -218,6 +220,11 @@ impl Config {
     /// `redis_url` and the prefixes of keys.
     pub fn redis(&self) -> &Redis {
         &self.redis
+    }
+
+    /// `state_file`: where a node without Redis remembers.
+    pub fn state_file(&self) -> Option<&str> {
+        self.state_file.as_deref()
     }
 
     /// `mode`.

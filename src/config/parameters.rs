@@ -239,6 +239,12 @@ pub const PARAMETERS: &[Parameter] = &[
         redis::set_ban_prefix,
     ),
     Parameter::once(
+        "state_file",
+        "none",
+        "file in which a node without Redis remembers over a restart",
+        redis::set_state_file,
+    ),
+    Parameter::once(
         "mode",
         "enforce",
         "enforce, or shadow: decide, count and log, but deny nothing",

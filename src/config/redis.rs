@@ -1,4 +1,5 @@
-//! Where the fleet's memory is: `redis_url` and the prefixes of its keys.
+//! Where memory is kept: `redis_url` and the prefixes of its keys for a fleet, `state_file` for a node
+//! by itself.
 //!
 //! Called by the setters of `parameters`. It only reads the address; nobody is connected to here.
 #![forbid(unsafe_code)]
@@ -44,6 +45,10 @@ pub(super) fn set_url(config: &mut Config, given: Given<'_>) -> Outcome {
         let problem = format!("is not understood ({problem})");
         return Err(hidden(given).refuse(problem, allowed));
     }
+    if config.state_file.is_some() {
+        let allowed = "one of them: a fleet remembers in Redis, a single node in its state_file";
+        return Err(hidden(given).refuse("is given beside state_file", allowed));
+    }
     config.redis.url = Some(given.text.into());
     Ok(None)
 }
@@ -59,6 +64,21 @@ fn understood(url: &str) -> Result<(), String> {
 #[cfg(loom)]
 fn understood(_url: &str) -> Result<(), String> {
     Ok(())
+}
+
+pub(super) fn set_state_file(config: &mut Config, given: Given<'_>) -> Outcome {
+    if !given.text.starts_with('/')
+        || given.text.contains(['\0', '\n'])
+        || given.text.ends_with('/')
+    {
+        return Err(given.refuse("is not the path of a file", "an absolute path"));
+    }
+    if config.redis.url.is_some() {
+        let allowed = "one of them: a fleet remembers in Redis, a single node in its state_file";
+        return Err(given.refuse("is given beside redis_url", allowed));
+    }
+    config.state_file = Some(given.text.into());
+    Ok(None)
 }
 
 /// The value without its password, for the log.

@@ -80,6 +80,8 @@ pub struct Standing {
     pub users: u32,
     /// Earlier validated bans that are still remembered.
     pub repeats: u32,
+    /// Until when they are.
+    pub repeats_until: u64,
 }
 
 /// A ban in the ledger.
@@ -126,6 +128,13 @@ impl Origin {
             Origin::Operator => "operator",
             Origin::Redis => "redis",
         }
+    }
+
+    /// From the word; an unknown one is read as an operator's.
+    pub fn from_word(word: &str) -> Origin {
+        let known = [Origin::Rate, Origin::Strike, Origin::Script, Origin::Redis];
+        let named = known.into_iter().find(|origin| origin.word() == word);
+        named.unwrap_or(Origin::Operator)
     }
 
     /// From the number that `as u8` gave; an unknown one is read as a rate.

@@ -1,5 +1,5 @@
-//! What the fleet says, taken over into the ledger: bans, whitelist entries and cool-downs that
-//! live as keys in Redis.
+//! What is known from elsewhere, taken over into the ledger: bans, whitelist entries and cool-downs
+//! that live as keys in Redis, or what a state file remembers.
 //!
 //! Called by the agent only. It never touches an aspect that waits to be written by this node, and
 //! never marks one: what comes from the fleet need not go there.
@@ -83,6 +83,23 @@ impl Ledger {
         if !self.pending(key).has(Aspect::Cooldown) {
             self.change(key, Word::Cooldown, |old| (old != 0).then_some(0));
         }
+    }
+
+    /// Remembers earlier bans that were made before a restart.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn restore_repeats(&self, key: Key, now: Now, until: u64, count: u8) -> Result<(), Full> {
+        let packed = until << 8 | u64::from(count);
+        self.mirror(key, now, Class::Repeat, Word::RepeatsOrUserHigh, packed)
+    }
+
+    /// Trusts a source that was trusted before a restart.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn restore_trust(&self, key: Key, now: Now, until: u64) -> Result<(), Full> {
+        self.mirror(key, now, Class::Trusted, Word::Trust, until << 8)
     }
 
     fn mirror(

@@ -349,6 +349,7 @@ impl Ledger {
             let repeats = slot.payload(meta, Word::RepeatsOrUserHigh);
             if repeats >> 8 > now.ms() {
                 standing.repeats = standing.repeats.max((repeats & 0xff) as u32);
+                standing.repeats_until = standing.repeats_until.max(repeats >> 8);
             }
         }
     }

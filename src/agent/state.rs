@@ -1,0 +1,435 @@
+//! The memory of a node without Redis: bans, whitelist entries, cool-downs, repeat offenders and
+//! trust, in a file that survives a restart.
+//!
+//! Called by the agent: read once after the start, written when something changed and at the end.
+//! The file is replaced as a whole and readable by its owner alone. One that cannot be understood,
+//! or that a newer version wrote, is set aside and reported; it never stops the server.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::cidr::Prefix;
+use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
+use crate::node::Node;
+use crate::shared::ledger::Key;
+use crate::source::Source;
+
+/// First line of the file.
+const HEADER: &str = "sec-state 1";
+/// What stands for "without an end".
+const NEVER: &str = "never";
+/// Longest file that is read: 16 million addresses.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// The file.
+pub struct StateFile {
+    path: PathBuf,
+    /// What was last written.
+    written: String,
+    /// What was last complained about.
+    said: Option<String>,
+}
+
+impl StateFile {
+    pub fn new(path: &str) -> StateFile {
+        StateFile {
+            path: path.into(),
+            written: String::new(),
+            said: None,
+        }
+    }
+
+    /// Reads the file into the ledger. A sentence for the log; `Err` if it is a complaint.
+    pub fn load(&self, node: &Node) -> Result<String, String> {
+        let shown = self.path.display();
+        let text = match read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(format!("{shown} is not there yet: nothing is remembered"));
+            }
+            Err(error) => return Err(format!("{shown} cannot be read: {error}")),
+        };
+        let lines = match parse(&text) {
+            Ok(lines) => lines,
+            Err(problem) => {
+                let aside = self.path.with_extension("rejected");
+                let moved = fs::rename(&self.path, &aside);
+                let where_to = match moved {
+                    Ok(()) => format!("it was set aside as {}", aside.display()),
+                    Err(error) => format!("and it cannot be set aside: {error}"),
+                };
+                return Err(format!("{shown} is not used: {problem}; {where_to}"));
+            }
+        };
+        let (now, wall) = (node.now(), wall_ms());
+        let known = lines
+            .iter()
+            .filter(|line| restore(node, line, now, wall))
+            .count();
+        Ok(format!("{known} entries were remembered from {shown}"))
+    }
+
+    /// Writes the file if anything changed since the last time. A complaint, once.
+    pub fn save(&mut self, node: &Node) -> Option<String> {
+        let text = write(node, node.now(), wall_ms());
+        if text == self.written {
+            return None;
+        }
+        match replace(&self.path, &text) {
+            Ok(()) => {
+                self.written = text;
+                self.said = None;
+                None
+            }
+            Err(error) => {
+                let text = format!("{} cannot be written: {error}", self.path.display());
+                let new = self.said.as_ref() != Some(&text);
+                self.said = Some(text.clone());
+                new.then_some(text)
+            }
+        }
+    }
+}
+
+/// One line of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Line {
+    /// A ban: its beginning and end, count of earlier ones apart.
+    Ban {
+        source: Source,
+        since: u64,
+        until: u64,
+        origin: String,
+        validated: bool,
+        reason: String,
+    },
+    /// A time at an address: whitelist entry, cool-down, trust.
+    Time {
+        what: What,
+        source: Source,
+        until: u64,
+    },
+    /// Earlier bans.
+    Repeats {
+        source: Source,
+        until: u64,
+        count: u8,
+    },
+}
+
+/// What a [`Line::Time`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Whitelist,
+    Cooldown,
+    Trust,
+}
+
+const TIMES: [(What, &str); 3] = [
+    (What::Whitelist, "whitelist"),
+    (What::Cooldown, "cooldown"),
+    (What::Trust, "trust"),
+];
+
+fn read(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    // A byte that is no text cannot be in a line of ours: the parser says which line it is.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Writes beside the file and moves it into its place, so that there is always a whole one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+/// Reads all lines, or says what is wrong with the first that is not one.
+fn parse(text: &str) -> Result<Vec<Line>, String> {
+    let mut lines = text.lines();
+    match lines.next() {
+        Some(HEADER) => {}
+        Some(other) if other.starts_with("sec-state ") => {
+            return Err(format!("a newer version wrote it (\"{}\")", shown(other)));
+        }
+        _ => return Err("it does not begin as such a file does".into()),
+    }
+    let mut parsed = Vec::new();
+    for (number, line) in (2..).zip(lines) {
+        if let Some(count) = line.strip_prefix("end ") {
+            return match count.parse() == Ok(parsed.len()) {
+                true => Ok(parsed),
+                false => Err("it does not hold as many lines as it says".into()),
+            };
+        }
+        let read = parse_line(line).ok_or_else(|| format!("line {number}, \"{}\"", shown(line)))?;
+        parsed.push(read);
+    }
+    Err("its end is missing".into())
+}
+
+fn shown(line: &str) -> String {
+    line.escape_debug().take(80).collect()
+}
+
+fn parse_line(line: &str) -> Option<Line> {
+    let (word, rest) = line.split_once(' ')?;
+    let (address, rest) = rest.split_once(' ')?;
+    let source = Prefix::parse(address).ok()?.0.source();
+    let end = |text: &str| {
+        if text == NEVER {
+            Some(u64::MAX)
+        } else {
+            text.parse().ok()
+        }
+    };
+    match word {
+        "ban" => {
+            let mut fields = rest.splitn(5, ' ');
+            Some(Line::Ban {
+                source,
+                since: fields.next()?.parse().ok()?,
+                until: end(fields.next()?)?,
+                origin: fields.next()?.into(),
+                validated: fields.next()?.parse().ok()?,
+                reason: fields.next()?.into(),
+            })
+        }
+        "repeats" => {
+            let (until, count) = rest.split_once(' ')?;
+            Some(Line::Repeats {
+                source,
+                until: end(until)?,
+                count: count.parse().ok()?,
+            })
+        }
+        _ => {
+            let (what, _) = *TIMES.iter().find(|(_, name)| *name == word)?;
+            Some(Line::Time {
+                what,
+                source,
+                until: end(rest)?,
+            })
+        }
+    }
+}
+
+/// Puts a line into the ledger, unless its time is over. Whether it did.
+fn restore(node: &Node, line: &Line, now: Now, wall: u64) -> bool {
+    let ledger_time = |unix: u64| match unix {
+        u64::MAX => FOREVER,
+        unix => (now.ms() + unix.saturating_sub(wall)).min(FOREVER - 1),
+    };
+    match line {
+        Line::Ban {
+            source,
+            since,
+            until,
+            origin,
+            validated,
+            reason,
+        } => {
+            let ban = Ban {
+                since: now.ms().saturating_sub(wall.saturating_sub(*since)),
+                until: ledger_time(*until),
+                reason: node.reason_from(reason),
+                origin: Origin::from_word(origin),
+                shadow: false,
+                validated: *validated,
+            };
+            ban.until > now.ms()
+                && node
+                    .ledger
+                    .ban(node.key_of(*source), now, ban, false)
+                    .is_ok()
+        }
+        Line::Repeats {
+            source,
+            until,
+            count,
+        } => {
+            let (key, until) = (node.key_of(*source), ledger_time(*until));
+            until > now.ms() && node.ledger.restore_repeats(key, now, until, *count).is_ok()
+        }
+        Line::Time {
+            what,
+            source,
+            until,
+        } => {
+            let (key, until) = (node.key_of(*source), ledger_time(*until));
+            until > now.ms()
+                && match what {
+                    What::Whitelist => node.ledger.whitelist(key, now, until, Origin::Operator),
+                    What::Cooldown => node.ledger.mirror_cooldown(key, now, until).map(drop),
+                    What::Trust => node.ledger.restore_trust(key, now, until),
+                }
+                .is_ok()
+        }
+    }
+}
+
+/// The whole file.
+fn write(node: &Node, now: Now, wall: u64) -> String {
+    let mut text = format!("{HEADER}\n");
+    let mut count = 0;
+    for (_, source, standing) in node.ledger.entries(0, now) {
+        for line in lines_of(node, node.key_of(source), &standing, now, wall) {
+            text.push_str(&line);
+            text.push('\n');
+            count += 1;
+        }
+    }
+    text.push_str(&format!("end {count}\n"));
+    text
+}
+
+fn lines_of(node: &Node, key: Key, standing: &Standing, now: Now, wall: u64) -> Vec<String> {
+    let source = key.source;
+    // Whole seconds: the same entry is the same line whenever it is written.
+    let unix = |ms: u64| (wall + ms).saturating_sub(now.ms()) / 1000 * 1000;
+    let end = |ms: u64| {
+        if ms == FOREVER {
+            NEVER.into()
+        } else {
+            unix(ms).to_string()
+        }
+    };
+    let mut lines = Vec::new();
+    let ban = &standing.ban;
+    if standing.banned(now, false) && !ban.shadow {
+        lines.push(format!(
+            "ban {source} {} {} {} {} {}",
+            unix(ban.since),
+            end(ban.until),
+            ban.origin.word(),
+            ban.validated,
+            node.reason_text(ban.reason)
+        ));
+    }
+    if standing.repeats > 0 {
+        let until = end(standing.repeats_until);
+        lines.push(format!("repeats {source} {until} {}", standing.repeats));
+    }
+    for (what, name) in TIMES {
+        let until = match what {
+            What::Whitelist => standing.whitelisted_until,
+            What::Cooldown => standing.cooldown_until,
+            What::Trust => standing.trusted_until,
+        };
+        if until > now.ms() {
+            lines.push(format!("{name} {source} {}", end(until)));
+        }
+    }
+    lines
+}
+
+fn wall_ms() -> u64 {
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WHOLE: &str = "sec-state 1\n\
+        ban 192.0.2.1 1000 never rate false rate:burst\n\
+        ban 2001:db8::/64 1000 2000 operator true two words\n\
+        repeats 192.0.2.1 5000 3\n\
+        whitelist 192.0.2.2 9000\n\
+        cooldown 192.0.2.3 never\n\
+        trust 192.0.2.4 1\n\
+        end 6\n";
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let lines = parse(WHOLE).unwrap();
+        assert_eq!(lines.len(), 6);
+        assert!(
+            matches!(&lines[1], Line::Ban { reason, validated: true, .. } if reason == "two words")
+        );
+        assert!(matches!(
+            lines[2],
+            Line::Repeats {
+                until: 5000,
+                count: 3,
+                ..
+            }
+        ));
+        assert!(matches!(
+            lines[4],
+            Line::Time {
+                what: What::Cooldown,
+                until: u64::MAX,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_file_that_is_not_whole_is_none() {
+        for (text, problem) in [
+            ("", "does not begin"),
+            ("something else\nend 0\n", "does not begin"),
+            ("sec-state 2\nend 0\n", "newer version"),
+            ("sec-state 1\n", "end is missing"),
+            ("sec-state 1\nend 1\n", "as many lines"),
+            ("sec-state 1\nban 192.0.2.1 x\nend 1\n", "line 2"),
+            ("sec-state 1\nwhitelist 999.0.2.1 5\nend 1\n", "line 2"),
+            ("sec-state 1\nfly 192.0.2.1 5\nend 1\n", "line 2"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(problem), "{text:?}: {error}");
+        }
+        let cut = &WHOLE[..WHOLE.len() - 4];
+        assert!(parse(cut).is_err());
+    }
+
+    #[test]
+    fn the_file_is_replaced_whole_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        for text in ["first", "second"] {
+            replace(&path, text).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in any::<String>(), cut in 0usize..300) {
+            let _ = parse(&format!("{HEADER}\n{text}"));
+            let _ = parse(WHOLE.get(..cut).unwrap_or_default());
+        }
+    }
+}

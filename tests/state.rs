@@ -1,0 +1,144 @@
+//! A node without Redis remembers over a restart, in a file.
+#![forbid(unsafe_code)]
+
+mod host;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use host::{Client, Config, Kamailio, Request, isolate, wait_until};
+use nix::sys::signal::Signal;
+
+const OFFENDER: &str = "198.51.100.7";
+
+fn config(file: &Path) -> Config {
+    Config::new().param("state_file", file.display().to_string().as_str())
+}
+
+fn verdict(source: &str) -> i64 {
+    Client::udp(source)
+        .ask(&Request::call("sec_check", &[]))
+        .rc()
+}
+
+fn wait_until_remembered(node: &Kamailio) {
+    wait_until("the state file to be read", || {
+        node.log().contains("remembered")
+    });
+}
+
+#[test]
+fn bans_entries_and_offenders_survive_a_restart() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    let node = Kamailio::start(config(&file));
+    let codes = Client::tcp(OFFENDER).burst(40, &Request::call("sec_check", &[]));
+    assert_eq!(codes[30], -2);
+    node.kamcmd(&["sec.ban", "2001:db8:9::1", "600", "by hand"])
+        .unwrap();
+    node.kamcmd(&["sec.whitelist_add", "198.51.100.8", "600"])
+        .unwrap();
+    assert_eq!(
+        Client::udp("198.51.100.9").call("sec_auth_ok", &["anna"]),
+        1
+    );
+    node.stop();
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let node = Kamailio::start(config(&file));
+    wait_until_remembered(&node);
+    assert_eq!((verdict(OFFENDER), verdict("198.51.100.8")), (-1, 2));
+    let listed = node.kamcmd(&["sec.bans"]).unwrap();
+    assert!(
+        listed.contains("by hand") && listed.contains("rate:burst"),
+        "{listed}"
+    );
+    let known = node.kamcmd(&["sec.explain", OFFENDER]).unwrap();
+    assert!(known.contains("repeats: 1"), "{known}");
+    let known = node.kamcmd(&["sec.explain", "198.51.100.9"]).unwrap();
+    assert!(!known.contains("trusted: 0"), "{known}");
+}
+
+#[test]
+fn what_was_lifted_stays_lifted_when_the_agent_is_replaced() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    let node = Kamailio::start(config(&file));
+    node.kamcmd(&["sec.ban", OFFENDER, "600"]).unwrap();
+    wait_until("the file", || {
+        fs::read_to_string(&file).is_ok_and(|text| text.contains(OFFENDER))
+    });
+    node.kamcmd(&["sec.unban", OFFENDER]).unwrap();
+    let status = node.kamcmd(&["sec.status"]).unwrap();
+    let agent = status
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("agent_pid: "))
+        .unwrap();
+    node.signal(agent.parse().unwrap(), Signal::SIGKILL);
+    wait_until("a new agent", || {
+        node.kamcmd(&["sec.status"])
+            .unwrap()
+            .contains("agent_restarts: 1")
+    });
+    assert_eq!(verdict(OFFENDER), 1);
+}
+
+#[test]
+fn a_file_that_makes_no_sense_is_set_aside() {
+    isolate();
+    for (content, problem) in [
+        ("garbage\n", "does not begin"),
+        ("sec-state 9\nend 0\n", "newer version"),
+        ("sec-state 1\nban 192.0.2.1\n", "line 2"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("state");
+        fs::write(&file, content).unwrap();
+        let node = Kamailio::start(config(&file));
+        wait_until(problem, || node.log().contains(problem));
+        assert_eq!(
+            fs::read_to_string(file.with_extension("rejected")).unwrap(),
+            content
+        );
+        assert_eq!(verdict(OFFENDER), 1);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_reported_once() {
+    isolate();
+    let file = Path::new("/proc/sec-state");
+    let node = Kamailio::start(config(file));
+    node.kamcmd(&["sec.ban", OFFENDER, "600"]).unwrap();
+    wait_until("the complaint", || node.log().contains("cannot be written"));
+    node.kamcmd(&["sec.ban", "198.51.100.8", "600"]).unwrap();
+    let log = node.stop();
+    assert_eq!(log.matches("cannot be written").count(), 1, "{log}");
+}
+
+#[test]
+fn a_fleet_and_a_file_exclude_each_other() {
+    for first in ["redis_url", "state_file"] {
+        let url = ("redis_url", "redis://127.0.0.1");
+        let file = ("state_file", "/tmp/state");
+        let (one, two) = if first == "redis_url" {
+            (url, file)
+        } else {
+            (file, url)
+        };
+        let check = Config::new()
+            .param(one.0, one.1)
+            .param(two.0, two.1)
+            .check();
+        assert!(!check.accepted);
+        assert!(
+            check.log.contains("a fleet remembers in Redis"),
+            "{}",
+            check.log
+        );
+    }
+}
