@@ -206,6 +206,7 @@ pub mod config;
 pub mod engine;
 #[cfg(not(loom))]
 mod explain;
+pub mod extension;
 pub mod gcra;
 // The models of loom reach no host; its build needs neither Kamailio nor libclang.
 #[cfg(not(loom))]
