@@ -112,6 +112,13 @@ impl Quota {
     }
 }
 
+/// Whether a stored arrival time may still matter, whatever the quota that wrote it: it lies ahead
+/// of `now`, though not by more than the longest window. Zero was never written.
+pub fn is_ahead(stored: u64, now: u64) -> bool {
+    let ahead = stored.wrapping_sub(now) & TIME_MASK;
+    stored != 0 && (1..=86_400 * TICKS_PER_SECOND).contains(&ahead)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

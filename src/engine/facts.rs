@@ -153,6 +153,31 @@ impl Origin {
 }
 
 impl Standing {
+    /// The same with what holds for a network around the source: the end of its whitelist entry
+    /// (0: there is none) and its ban (one that has ended: there is none).
+    ///
+    /// A source that went over the ceiling of such an entry has lost it for itself, as long as its
+    /// cool-down or the ban for it lasts; the entry stays for the others. A ban of its own speaks
+    /// before one of the network.
+    pub fn within_networks(
+        mut self,
+        whitelisted_until: u64,
+        ban: Ban,
+        now: Now,
+        shadow: bool,
+    ) -> Standing {
+        let revoked = [Reason::WHITELIST_RATE, Reason::WHITELIST_USERS];
+        let banned = self.banned(now, shadow);
+        let lost = self.cooling(now) || banned && revoked.contains(&self.ban.reason);
+        if !lost {
+            self.whitelisted_until = self.whitelisted_until.max(whitelisted_until);
+        }
+        if !banned && ban.until > now.ms() && (!ban.shadow || shadow) {
+            self.ban = ban;
+        }
+        self
+    }
+
     /// Whether a ban holds now. A shadow ban holds in shadow mode only.
     pub fn banned(&self, now: Now, shadow: bool) -> bool {
         self.ban.until > now.ms() && (!self.ban.shadow || shadow)
@@ -176,5 +201,81 @@ impl Standing {
     /// Whether the address must not be whitelisted yet.
     pub fn cooling(&self, now: Now) -> bool {
         self.cooldown_until > now.ms()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Now {
+        Now::from_ns(ms * 1_000_000)
+    }
+
+    fn ban(until: u64, reason: Reason) -> Ban {
+        Ban {
+            until,
+            reason,
+            ..Ban::default()
+        }
+    }
+
+    #[test]
+    fn what_holds_for_a_network_holds_for_its_sources() {
+        let network = ban(50, Reason::MANUAL);
+        let standing = Standing::default().within_networks(90, network, at(10), false);
+        assert!(standing.whitelisted(at(10)) && standing.banned(at(10), false));
+        assert_eq!(standing.ban, network);
+        let over = Standing::default().within_networks(0, network, at(50), false);
+        assert_eq!(over, Standing::default());
+    }
+
+    #[test]
+    fn the_longer_entry_and_the_sources_own_ban_count() {
+        let own = Standing {
+            whitelisted_until: 100,
+            ban: ban(20, Reason::AUTH),
+            ..Standing::default()
+        };
+        let network = ban(50, Reason::MANUAL);
+        let standing = own.within_networks(90, network, at(10), false);
+        assert_eq!((standing.whitelisted_until, standing.ban), (100, own.ban));
+        let later = own.within_networks(FOREVER, network, at(30), false);
+        assert_eq!((later.whitelisted_until, later.ban), (FOREVER, network));
+    }
+
+    #[test]
+    fn shadow_bans_of_a_network_hold_in_shadow_mode_only() {
+        let network = Ban {
+            shadow: true,
+            ..ban(50, Reason::MANUAL)
+        };
+        for shadow in [true, false] {
+            let standing = Standing::default().within_networks(0, network, at(10), shadow);
+            assert_eq!(standing.banned(at(10), shadow), shadow);
+        }
+    }
+
+    #[test]
+    fn who_went_over_the_ceiling_has_lost_the_networks_entry() {
+        let cooling = Standing {
+            cooldown_until: 60,
+            ..Standing::default()
+        };
+        let banned = Standing {
+            ban: ban(60, Reason::WHITELIST_RATE),
+            ..Standing::default()
+        };
+        let otherwise = Standing {
+            ban: ban(60, Reason::AUTH),
+            ..Standing::default()
+        };
+        let whitelisted = |standing: Standing, ms| {
+            let joined = standing.within_networks(FOREVER, Ban::default(), at(ms), false);
+            joined.whitelisted(at(ms))
+        };
+        assert!(!whitelisted(cooling, 59) && whitelisted(cooling, 60));
+        assert!(!whitelisted(banned, 59) && whitelisted(banned, 60));
+        assert!(whitelisted(otherwise, 1));
     }
 }

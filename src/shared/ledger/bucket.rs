@@ -6,13 +6,14 @@
 use super::slot::{Meta, Slot, State, WORDS, Word};
 use super::{Full, Key, LANES, Ledger, Relaxed, strikes};
 use crate::engine::facts::Now;
+use crate::gcra;
 
 /// How much a record is worth, least first: in a full bucket the least valuable gives way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     /// Nothing in it holds any more.
     Dead,
-    /// Strikes, grace: soon forgotten anyway.
+    /// Strikes, grace, a ceiling in use: soon forgotten anyway.
     Strikes,
     /// A first ban on evidence that can be forged.
     ForgeableBan,
@@ -206,7 +207,11 @@ impl Ledger {
                 },
                 ban,
             )
-        } else if counted > 0 || repeats > 0 || until(Word::Grace) > 0 {
+        } else if counted > 0
+            || repeats > 0
+            || until(Word::Grace) > 0
+            || gcra::is_ahead(slot.payload(meta, Word::Ceiling), now.ticks())
+        {
             (Class::Strikes, u64::from(counted) + (repeats & 0xff))
         } else {
             (Class::Dead, 0)

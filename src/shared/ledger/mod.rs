@@ -228,12 +228,19 @@ impl Ledger {
         removed
     }
 
-    /// Revokes: the whitelist entry and the trust are gone, the cool-down begins. Whether this
-    /// call did it (another process may have been faster).
+    /// Revokes: the whitelist entry and the trust are gone, the cool-down begins. An entry of a
+    /// whole network stays, but not for a source that cools down. Whether this call did it
+    /// (another process may have been faster).
     pub fn revoke(&self, key: Key, now: Now, cooldown_until: u64) -> bool {
-        self.change(key, Word::Cooldown, |_| Some(cooldown_until << 8));
+        let own_entry = self.standing(key, now).whitelisted(now);
+        let mut began = false;
+        self.change(key, Word::Cooldown, |old| {
+            began = old >> 8 <= now.ms();
+            began.then_some(cooldown_until << 8)
+        });
         self.change(key, Word::Trust, |_| Some(0));
-        self.unwhitelist(key, now)
+        let removed = self.unwhitelist(key, now);
+        if own_entry { removed } else { began }
     }
 
     /// Adds an offence, of a user if one is named. What is known of the source afterwards.
@@ -287,19 +294,26 @@ impl Ledger {
     }
 
     /// Charges one request to the source's own ceiling; whether it is within. A source without a
-    /// record has none and is within.
+    /// record, as in a whitelisted network, gets one for as long as it owes something; where the
+    /// ledger has no room for that, it is within.
     pub fn charge_ceiling(&self, key: Key, quota: &Quota, now: Now) -> bool {
-        let mut over = false;
-        self.change(key, Word::Ceiling, |stored| {
-            match quota.charge(stored, now.ticks()) {
-                Charge::Within(time) => Some(time),
-                Charge::Over => {
-                    over = true;
-                    None
+        for _ in 0..TRIES {
+            let Ok((slot, meta)) = self.find_or_insert(key, None, Class::Strikes, now) else {
+                return true;
+            };
+            let update = slot.update(meta, Word::Ceiling, |stored| {
+                match quota.charge(stored, now.ticks()) {
+                    Charge::Within(time) => Some(time),
+                    Charge::Over => None,
                 }
+            });
+            match update {
+                Update::Done(_) => return true,
+                Update::Kept(_) => return false,
+                Update::Lost => {}
             }
-        });
-        !over
+        }
+        true
     }
 
     /// How much of its ceiling a source has used. Changes nothing.

@@ -142,10 +142,6 @@ fn whitelist_entries_live_end_and_are_revoked() {
 fn a_ceiling_is_exact_and_its_own() {
     let ledger = ledger(64);
     let quota = Quota::new(5, 2).unwrap();
-    assert!(
-        (0..9).all(|_| ledger.charge_ceiling(key(1), &quota, at(1))),
-        "no record, no ceiling"
-    );
     ledger
         .whitelist(key(1), at(1), FOREVER, Origin::Script)
         .unwrap();
@@ -362,4 +358,29 @@ fn renewing_an_entry_gives_no_fresh_allowance() {
     ledger.mirror_whitelist(key(1), at(1), 90_000).unwrap();
     assert!(!ledger.charge_ceiling(key(1), &quota, at(1)));
     assert_eq!(ledger.standing(key(1), at(1)).whitelisted_until, 90_000);
+}
+
+#[test]
+fn a_source_of_a_whitelisted_network_has_a_ceiling_and_a_record_while_it_needs_one() {
+    let ledger = ledger(64);
+    let quota = Quota::new(3, 2).unwrap();
+    let charge = |ms| ledger.charge_ceiling(key(1), &quota, at(ms));
+    assert_eq!([charge(1), charge(1), charge(1)], [true; 3]);
+    ledger.sweep(at(10));
+    assert!(!charge(10), "the sweep left the ceiling alone");
+    assert_eq!(ledger.entries(0, at(10)).count(), 1);
+    ledger.sweep(at(3000));
+    assert_eq!(ledger.entries(0, at(3000)).count(), 0);
+    assert!(charge(3000));
+}
+
+#[test]
+fn a_revocation_without_an_entry_of_its_own_counts_once() {
+    let ledger = ledger(64);
+    let quota = Quota::new(3, 2).unwrap();
+    ledger.charge_ceiling(key(1), &quota, at(1));
+    assert!(ledger.revoke(key(1), at(1), 5000));
+    assert!(!ledger.revoke(key(1), at(2), 9000));
+    assert_eq!(ledger.standing(key(1), at(2)).cooldown_until, 5000);
+    assert!(ledger.revoke(key(1), at(5000), 9000));
 }

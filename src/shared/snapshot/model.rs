@@ -1,7 +1,16 @@
 //! Loom models of the snapshot's protocol: every interleaving of a writer's and a reader's steps.
 //! Run by `make loom`. Each model is one promise of the snapshot.
+//!
+//! The writer is made before its thread begins: loom's search remembers only the last access to a
+//! word, so a thread that loads what it then stores would hide the reader's earlier load, and the
+//! model would shrink to one execution. [`explore`] makes sure that it does not.
 
 use super::*;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// A model with fewer executions than this has explored nothing.
+const EXECUTIONS_MIN: usize = 30;
 
 /// Words of a list in a model.
 const LENGTH: usize = 2;
@@ -32,7 +41,14 @@ fn is_whole(list: &[u64], values: std::ops::RangeInclusive<u64>) -> bool {
 fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
-    builder.check(model);
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        model();
+    });
+    let executions = executions.load(Relaxed);
+    assert!(executions >= EXECUTIONS_MIN, "only {executions} executions");
 }
 
 /// A reader sees one whole publication, also if the writer comes round to its arena meanwhile.
@@ -40,8 +56,8 @@ fn explore(model: impl Fn() + Sync + Send + 'static) {
 fn model_a_reader_sees_one_whole_publication() {
     explore(|| {
         let snapshot = snapshot();
+        let mut writer = snapshot.writer();
         let writer = loom::thread::spawn(move || {
-            let mut writer = snapshot.writer();
             for value in 1..=3 {
                 publish(&mut writer, value);
             }
@@ -63,8 +79,8 @@ fn model_a_killed_writer_leaves_nothing_to_see() {
         publish(&mut snapshot.writer(), 1);
         let half_written = &snapshot.arena(2)[SECTIONS_MAX];
         half_written.store(99, Relaxed);
+        let mut writer = snapshot.writer();
         let successor = loom::thread::spawn(move || {
-            let mut writer = snapshot.writer();
             publish(&mut writer, 2);
             publish(&mut writer, 3);
         });
@@ -83,13 +99,14 @@ fn model_a_reader_never_goes_back() {
     explore(|| {
         let snapshot = snapshot();
         publish(&mut snapshot.writer(), 1);
-        let writer = loom::thread::spawn(move || {
-            let mut writer = snapshot.writer();
-            publish(&mut writer, 2);
-        });
+        let mut writer = snapshot.writer();
+        let writer = loom::thread::spawn(move || publish(&mut writer, 2));
         let first = read(snapshot).unwrap_or_default();
         let second = read(snapshot).unwrap_or_default();
-        assert!(first <= second || second.is_empty());
+        assert!(
+            first <= second || second.is_empty(),
+            "{first:?}, then {second:?}"
+        );
         writer.join().unwrap();
     });
 }
