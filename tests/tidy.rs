@@ -181,7 +181,14 @@ fn the_pure_core_forbids_it() {
 fn files_and_functions_are_short() {
     for file in all_files() {
         let lines: Vec<&str> = file.text.lines().collect();
-        assert!(lines.len() < 400, "{} has {} lines", file.path, lines.len());
+        // A scenario test is a list of stories: it may be longer than what runs in a server.
+        let most = if file.path.starts_with("tests/") {
+            600
+        } else {
+            400
+        };
+        let (path, length) = (&file.path, lines.len());
+        assert!(length < most, "{path} has {length} lines, allowed: {most}");
         for start in 0..lines.len() {
             let length = function_length(&lines[start..]).unwrap_or_default();
             let place = format!("{}:{}", file.path, start + 1);
