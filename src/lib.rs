@@ -63,7 +63,7 @@
 //!             │
 //! border    kamailio/            shared/                    C                  shared memory
 //!             │                    │
-//! pure      engine/  config/  cidr/  gcra  source           facts in, verdict out
+//! pure      engine/  config/  cidr/  extension/  gcra  source        facts in, verdict out
 //! ```
 //!
 //! Architecture invariant: `unsafe` stands in `kamailio/` and `shared/` only; the pure layer forbids
@@ -102,6 +102,7 @@
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
+//! * `agent/state.rs`: the file in which a node without Redis remembers.
 //!
 //! ## Border to Kamailio
 //!
@@ -150,6 +151,9 @@
 //! * [`source`]: who is charged: an IPv4 address, or an IPv6 prefix.
 //! * [`cidr`]: prefixes from text (`prefix.rs`), and maps that find the longest one: flattened
 //!   (`segments.rs`), built (`map.rs`), looked up (`table.rs`).
+//! * [`extension`]: does a user exist here, or at least resemble one that does? Masks of a dial plan
+//!   (`mask.rs`); names from text (`name.rs`), their lists (`names.rs`, `table.rs`), and how similar
+//!   two are (`similarity.rs`, with `bag.rs` to look at few).
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list.
 //!   `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value and a list file may be.
 //!   `rate.rs`, `whitelist.rs`, `redis.rs`: setters of more than a few lines.

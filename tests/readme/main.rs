@@ -5,11 +5,16 @@
 //! which a test cannot link without Kamailio, so they are read from the source text.
 #![forbid(unsafe_code)]
 
+#[path = "../host/mod.rs"]
+mod host;
+
+mod scripts;
+
 use sec::config::{Config, PARAMETERS, Value};
 
-const README: &str = include_str!("../README.md");
-const MODULE: &str = include_str!("../src/module.rs");
-const CHECK: &str = include_str!("../src/check.rs");
+const README: &str = include_str!("../../README.md");
+const MODULE: &str = include_str!("../../src/module.rs");
+const CHECK: &str = include_str!("../../src/check.rs");
 
 /// A part of the README: its heading without the number signs, and the text below it.
 struct Section<'a> {
