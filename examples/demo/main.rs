@@ -9,6 +9,7 @@
 mod host;
 
 mod customers;
+mod fleet;
 mod stage;
 
 use std::time::Instant;
@@ -67,7 +68,7 @@ fn play(stage: &Stage) -> Result<(), String> {
         "{registrations} registrations and {calls} calls in the meantime. None was disturbed."
     ));
     server.stop();
-    Ok(())
+    fleet::play(stage, &users)
 }
 
 /// Forty requests at once: thirty are answered, then the address is banned.
