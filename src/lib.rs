@@ -63,7 +63,8 @@
 //!             │
 //! border    kamailio/            shared/                    C                  shared memory
 //!             │                    │
-//! pure      engine/  config/  cidr/  extension/  gcra  source        facts in, verdict out
+//! pure      engine/  config/  cidr/  gcra  source           facts in, verdict out
+//!           extension/  user_agents
 //! ```
 //!
 //! Architecture invariant: `unsafe` stands in `kamailio/` and `shared/` only; the pure layer forbids
@@ -154,6 +155,7 @@
 //! * [`extension`]: does a user exist here, or at least resemble one that does? Masks of a dial plan
 //!   (`mask.rs`); names from text (`name.rs`), their lists (`names.rs`, `table.rs`), and how similar
 //!   two are (`similarity.rs`, with `bag.rs` to look at few).
+//! * [`user_agents`]: the patterns of scanners.
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list.
 //!   `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value and a list file may be.
 //!   `rate.rs`, `whitelist.rs`, `redis.rs`: setters of more than a few lines.
@@ -162,6 +164,7 @@
 //!
 //! Few, and each for one thing. In `sec.so`:
 //!
+//! * `aho-corasick`: all patterns of User-Agents in one pass.
 //! * `libc`: `mmap`, `clock_gettime`, `fork`, pipes.
 //! * `siphasher`: SipHash-1-3 under keys of our own, of 64 and of 128 bits.
 //! * `tokio`: the agent's one thread; nothing of it is touched before the agent is forked.
@@ -225,3 +228,4 @@ mod orders;
 mod script;
 pub mod shared;
 pub mod source;
+pub mod user_agents;

@@ -1,10 +1,13 @@
-//! List files: one address or prefix a line, `#` starts a comment.
+//! List files: one entry a line, `#` starts a comment.
 //!
 //! Called with a file's bytes by the setter of the parameter that names the file, and again when
 //! the list is reloaded. It never opens a file itself.
 #![forbid(unsafe_code)]
 
-use super::value::Shown;
+use std::borrow::Cow;
+
+use super::ReadFile;
+use super::value::{Given, Shown};
 use crate::cidr::{MinPrefix, Prefix};
 
 /// Largest list file in bytes.
@@ -38,46 +41,96 @@ pub fn read(
     shortest: MinPrefix,
     guard: &str,
 ) -> Result<List, String> {
-    let file = format!("{parameter}: {}", Shown(path));
-    if bytes.len() > BYTES_MAX {
-        let limit = BYTES_MAX >> 20;
-        return Err(format!("{file} is too large; allowed: {limit} MiB at most"));
-    }
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut prefixes = Vec::new();
     let mut truncated = None;
-    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let entry = line.split(|&byte| byte == b'#').next().unwrap_or(line);
-        let entry = String::from_utf8_lossy(entry.trim_ascii());
-        if entry.is_empty() {
-            continue;
+    each(parameter, path, bytes, ENTRIES_MAX, |entry| {
+        let parsed = Prefix::parse(&entry.text());
+        let (prefix, host_bits) = parsed.map_err(|error| format!("{error}; allowed: {ALLOWED}"))?;
+        if !shortest.allows(prefix) {
+            return Err(format!("is shorter than {guard} {shortest} allows"));
         }
-        let place = || format!("{file} line {}: {}", index + 1, Shown(&entry));
-        let problem = match Prefix::parse(&entry) {
-            Err(error) => format!("{error}; allowed: {ALLOWED}"),
-            Ok((prefix, _)) if !shortest.allows(prefix) => {
-                format!("is shorter than {guard} {shortest} allows")
-            }
-            Ok(_) if prefixes.len() == ENTRIES_MAX => {
-                format!("is one too many; allowed: {ENTRIES_MAX} entries")
-            }
-            Ok((prefix, host_bits)) => {
-                if host_bits {
-                    let (_, more) = truncated
-                        .get_or_insert_with(|| (format!("{} is taken as {prefix}", place()), 0));
-                    *more += 1;
-                }
-                prefixes.push(prefix);
-                continue;
-            }
-        };
-        return Err(format!("{} {problem}", place()));
-    }
+        if host_bits {
+            let taken = || (format!("{} is taken as {prefix}", entry.place()), 0);
+            truncated.get_or_insert_with(taken).1 += 1;
+        }
+        prefixes.push(prefix);
+        Ok(())
+    })?;
     let warning = truncated.map(|(first, count): (String, usize)| match count {
         1 => first,
         _ => format!("{first}, and {} more like it", count - 1),
     });
     Ok(List { prefixes, warning })
+}
+
+/// An entry of a list file.
+pub(super) struct Entry<'a> {
+    file: &'a str,
+    line: usize,
+    /// Without the blanks around it; never empty.
+    pub bytes: &'a [u8],
+}
+
+impl Entry<'_> {
+    /// What it says; what is not UTF-8 is replaced.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.bytes)
+    }
+
+    fn place(&self) -> String {
+        format!("{} line {}: {}", self.file, self.line, Shown(&self.text()))
+    }
+}
+
+/// Hands the entries of a file to `take`, at most `most` of them.
+///
+/// # Errors
+/// What `take` finds wrong with an entry, after its place; or the limit in the file's way.
+pub(super) fn each(
+    parameter: &str,
+    path: &str,
+    bytes: &[u8],
+    most: usize,
+    mut take: impl FnMut(&Entry<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    let file = &format!("{parameter}: {}", Shown(path));
+    if bytes.len() > BYTES_MAX {
+        let limit = BYTES_MAX >> 20;
+        return Err(format!("{file} is too large; allowed: {limit} MiB at most"));
+    }
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let mut taken = 0;
+    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        let entry = line.split(|&byte| byte == b'#').next().unwrap_or(line);
+        let (bytes, line) = (entry.trim_ascii(), index + 1);
+        if bytes.is_empty() {
+            continue;
+        }
+        let entry = Entry { file, line, bytes };
+        let outcome = match taken == most {
+            true => Err(format!("is one too many; allowed: {most} entries")),
+            false => take(&entry),
+        };
+        outcome.map_err(|problem| format!("{} {problem}", entry.place()))?;
+        taken += 1;
+    }
+    Ok(())
+}
+
+/// The bytes of the file that a parameter names, which has `what` a line.
+///
+/// # Errors
+/// A sentence, if it is no absolute path or the file cannot be read.
+pub(super) fn load(read_file: ReadFile, given: Given<'_>, what: &str) -> Result<Vec<u8>, String> {
+    let path = given.text;
+    let refuse = |problem: &str| {
+        let allowed = format!("the absolute path of a readable file with {what} a line");
+        given.refuse(problem, allowed)
+    };
+    if !path.starts_with('/') || path.contains('\0') {
+        return Err(refuse("is not an absolute path"));
+    }
+    read_file(path, BYTES_MAX).map_err(|error| refuse(&format!("cannot be read: {error}")))
 }
 
 #[cfg(test)]

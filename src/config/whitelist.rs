@@ -81,12 +81,7 @@ pub(super) fn add(config: &mut Config, given: Given<'_>) -> Outcome {
 /// `whitelist_file`.
 pub(super) fn set_file(config: &mut Config, given: Given<'_>) -> Outcome {
     let path = given.text;
-    let allowed = "the absolute path of a readable file with one address or prefix a line";
-    if !path.starts_with('/') || path.contains('\0') {
-        return Err(given.refuse("is not an absolute path", allowed));
-    }
-    let bytes = (config.read_file)(path, list::BYTES_MAX);
-    let bytes = bytes.map_err(|error| given.refuse(format!("cannot be read: {error}"), allowed))?;
+    let bytes = list::load(config.read_file, given, "one address or prefix")?;
     let list = list::read(given.name, path, &bytes, config.whitelist.shortest, GUARD)?;
     config.whitelist.file = Some((path.to_string(), list.prefixes));
     Ok(list.warning)
