@@ -29,6 +29,13 @@ PACKAGES += kamailio-extra-modules kamailio-json-modules kamailio-lua-modules \
 export SEC_SO := $(MODULE)
 export SEC_FAULT_SO := $(FAULTY)
 
+# They make network namespaces of their own. Not root: cargo builds as the caller and runs them
+# through sudo.
+ifneq ($(shell id -u),0)
+TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+export CARGO_TARGET_$(TRIPLE)_RUNNER := sudo env SEC_SO=$(MODULE) SEC_FAULT_SO=$(FAULTY)
+endif
+
 all: build
 
 build:

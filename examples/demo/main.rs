@@ -156,6 +156,19 @@ fn look(stage: &Stage, server: &Kamailio) -> Result<(), String> {
         return Err(format!("sec.explain does not know {GUESSER}"));
     }
     stage.command(server, &["sec.whitelist"])?;
+    stage.say("And in the log, one line for each thing that changed:");
+    let lines = wait_for("the log to tell of the last ban", || {
+        let log = server.log();
+        let ours = |line: &&str| line.contains("NOTICE: sec: ");
+        let lines: Vec<String> = log.lines().filter(ours).map(str::to_owned).collect();
+        lines
+            .iter()
+            .any(|line| line.contains(GUESSER))
+            .then_some(lines)
+    });
+    lines
+        .iter()
+        .for_each(|line| stage.output(line.trim_start()));
     stage.good("Who, why, for how long, and what would free him.");
     Ok(())
 }

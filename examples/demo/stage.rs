@@ -76,10 +76,13 @@ impl Stage {
                 fault.message
             )
         })?;
-        for line in output.trim_end().lines() {
-            println!("   {}", self.paint(GREY, &line.replace('\t', "  ")));
-        }
+        output.trim_end().lines().for_each(|line| self.output(line));
         Ok(output)
+    }
+
+    /// A line that the server wrote.
+    pub fn output(&self, line: &str) {
+        println!("   {}", self.paint(GREY, &line.replace('\t', "  ")));
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {

@@ -28,6 +28,35 @@ fn the_script_bans_and_unbans() {
 }
 
 #[test]
+fn the_log_has_one_line_for_each_change_that_says_who_why_and_how_long() {
+    let server = start(Config::new().param("rate", THIRTY).param("log_level", 0));
+    assert_eq!(flood("203.0.113.1", 40).last(), Some(&-1));
+    let mut script = observer();
+    script.call("sec_ban", &["203.0.113.2", "60", "toll fraud"]);
+    script.call("sec_unban", &["203.0.113.2"]);
+    script.call("sec_whitelist_add", &["203.0.113.3", "90"]);
+    let lines_of = |address: &str| -> Vec<String> {
+        let log = server.log();
+        let lines = log.lines().filter(|line| line.contains("WARNING: sec: "));
+        lines
+            .filter(|line| line.contains(address))
+            .map(str::to_owned)
+            .collect()
+    };
+    for (address, count, words) in [
+        ("203.0.113.1", 1, ["ban", "rate:burst", "seconds=300"]),
+        ("203.0.113.2", 2, ["ban", "toll fraud", "seconds=60"]),
+        ("203.0.113.3", 1, ["whitelist", "script", "seconds=90"]),
+    ] {
+        wait_until("the log to tell", || lines_of(address).len() == count);
+        let line = &lines_of(address)[0];
+        for word in words {
+            assert!(line.contains(word), "{word} in {line}");
+        }
+    }
+}
+
+#[test]
 fn without_arguments_it_is_about_the_source() {
     let _server = server();
     let mut client = Client::udp("203.0.113.1");
