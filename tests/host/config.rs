@@ -42,6 +42,8 @@ pub struct Config {
     parameters: Vec<String>,
     route: Option<String>,
     panicking: bool,
+    memory: u32,
+    memory_manager: Option<&'static str>,
     file: Option<(PathBuf, Vec<String>)>,
 }
 
@@ -59,6 +61,8 @@ impl Config {
             parameters: Vec::new(),
             route: None,
             panicking: false,
+            memory: 32,
+            memory_manager: None,
             file: None,
         }
     }
@@ -136,6 +140,18 @@ impl Config {
         self
     }
 
+    /// Shared memory for Kamailio itself, in megabytes.
+    pub fn memory(mut self, megabytes: u32) -> Self {
+        self.memory = megabytes;
+        self
+    }
+
+    /// The memory manager of `-x`; without it the one that Kamailio was built with.
+    pub fn memory_manager(mut self, name: &'static str) -> Self {
+        self.memory_manager = Some(name);
+        self
+    }
+
     /// What `kamailio -c` says about it.
     pub fn check(&self) -> Check {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -183,6 +199,10 @@ impl Config {
                 file
             }
         };
+        arguments.extend(["-m".to_owned(), self.memory.to_string()]);
+        if let Some(name) = self.memory_manager {
+            arguments.extend(["-x".to_owned(), name.to_owned()]);
+        }
         arguments.extend(["-f".to_owned(), file.display().to_string()]);
         arguments
     }

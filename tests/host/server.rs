@@ -40,7 +40,7 @@ impl Kamailio {
         let arguments = config.write(path);
         let mark = process::new_mark();
         let mut command = Command::new("kamailio");
-        command.args(arguments).args(["-m", "32", "-M", "8"]);
+        command.args(arguments).args(["-M", "8"]);
         command.args(["-w", &path.display().to_string()]);
         let pid_file = path.join("pid");
         match config.launch {
