@@ -1,6 +1,7 @@
 //! `make bench`: what a check costs in a real Kamailio, `sec` beside its peers in the same run.
 //!
-//! Everything happens in a network namespace of its own and is bounded in count. Two parts: the
+//! Everything happens in a network namespace of its own and is bounded in count. Three parts: how fast
+//! the fleet's memory is and what its faults cost, the
 //! cost of a call inside the script (a loop, unrolled, without the empty loop), and the CPU time of
 //! a whole request over all processes, against a route that checks nothing. Medians of several
 //! rounds; absolute figures belong to the machine, ratios can be compared.
@@ -10,6 +11,7 @@
 mod host;
 
 mod calls;
+mod fleet;
 mod report;
 mod requests;
 
@@ -17,16 +19,19 @@ use report::Report;
 
 fn main() {
     let target = std::env::args().nth(1);
-    let calls = std::thread::spawn(calls::measure)
-        .join()
-        .expect("the calls are measured");
-    let requests = std::thread::spawn(requests::measure)
-        .join()
-        .expect("so are the requests");
-    let report = Report { calls, requests };
+    let report = Report {
+        fleet: apart(fleet::measure),
+        calls: apart(calls::measure),
+        requests: apart(requests::measure),
+    };
     print!("{report}");
     if let Some(path) = target {
         std::fs::write(&path, report.json()).expect("the report can be written");
         println!("written to {path}");
     }
+}
+
+/// Each part has a thread, and with it a network, of its own.
+fn apart<T: Send + 'static>(part: fn() -> T) -> T {
+    std::thread::spawn(part).join().expect("it is measured")
 }

@@ -1,6 +1,7 @@
 //! The table and the JSON of a run.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -25,10 +26,37 @@ impl Row {
     }
 }
 
+/// How long something took, over many times.
+pub struct Latency {
+    pub name: String,
+    /// Milliseconds of the middle and of the 99th percentile.
+    pub p50: f64,
+    pub p99: f64,
+    pub note: Option<String>,
+}
+
+impl Latency {
+    pub fn new(name: &str, times: &mut [Duration], note: Option<String>) -> Latency {
+        times.sort_unstable();
+        let at = |share: f64| {
+            let index = (times.len() as f64 * share) as usize;
+            let time = times.get(index.min(times.len().saturating_sub(1)));
+            time.map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+        };
+        Latency {
+            name: name.into(),
+            p50: at(0.5),
+            p99: at(0.99),
+            note,
+        }
+    }
+}
+
 /// A whole run.
 pub struct Report {
     pub calls: Vec<Row>,
     pub requests: Vec<Row>,
+    pub fleet: Vec<Latency>,
 }
 
 impl Report {
@@ -37,7 +65,10 @@ impl Report {
             let row = |row: &Row| json!({"name": row.name, "median_ns": row.median(), "rounds_ns": row.rounds});
             rows.iter().map(row).collect()
         };
-        json!({"calls": rows(&self.calls), "requests": rows(&self.requests)}).to_string()
+        let latency = |row: &Latency| json!({"name": row.name, "p50_ms": row.p50, "p99_ms": row.p99, "note": row.note});
+        let fleet: Value = self.fleet.iter().map(latency).collect();
+        let (calls, requests) = (rows(&self.calls), rows(&self.requests));
+        json!({"calls": calls, "requests": requests, "fleet": fleet}).to_string()
     }
 }
 
@@ -49,7 +80,19 @@ impl fmt::Display for Report {
             f,
             "\nCPU of a whole request over the empty route, in nanoseconds (`-x fm`):"
         )?;
-        table(f, &self.requests)
+        table(f, &self.requests)?;
+        writeln!(f, "\nThe fleet's memory, in milliseconds (p50, p99):")?;
+        for Latency {
+            name,
+            p50,
+            p99,
+            note,
+        } in &self.fleet
+        {
+            let note = note.as_deref().unwrap_or_default();
+            writeln!(f, "  {name:44} {p50:9.2} {p99:9.2}   {note}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,209 @@
+//! The fleet's memory: how long a change in Redis takes to have effect, how long a million keys take
+//! to read, and what callers notice when Redis is gone, hangs or is slow.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::host::{Client, Config, Kamailio, Redis, Request, isolate, wait_until};
+use super::report::Latency;
+
+const URL: &str = "redis://127.0.0.1:6379";
+/// Changes whose effect is waited for.
+const CHANGES: u32 = 2000;
+/// Changes a second of other keys, while that is measured.
+const NOISE: u32 = 5000;
+/// Keys that a node finds when it starts.
+const KEYS: u32 = 1_000_000;
+/// Requests while something is wrong with Redis, and how many in a second.
+const REQUESTS: u32 = 500;
+const PER_SECOND: u32 = 50;
+
+pub fn measure() -> Vec<Latency> {
+    isolate();
+    let mut rows = Vec::new();
+    let redis = Redis::start();
+    let node = node(Config::new());
+    rows.push(effect("SET to effect, Redis idle", &redis, 0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (noise, told) = (redis.connection(), Arc::clone(&stop));
+    let noisy = thread::spawn(move || make_noise(noise, &told));
+    rows.push(effect(
+        "SET to effect, 5,000 other changes a second",
+        &redis,
+        1,
+    ));
+    stop.store(true, Ordering::Relaxed);
+    noisy.join().expect("the noise ends");
+    node.stop();
+    drop(redis);
+    rows.extend(faults());
+    rows.push(million());
+    rows
+}
+
+fn node(config: Config) -> Kamailio {
+    let node = Kamailio::start(config.param("redis_url", URL));
+    wait_until("the link to Redis", || node.stat("redis_up") == 1);
+    node
+}
+
+/// Bans one address after the other by a key, and asks until it is refused.
+fn effect(name: &str, redis: &Redis, net: u32) -> Latency {
+    let mut connection = redis.connection();
+    let mut times = Vec::new();
+    let mut client = Client::udp("10.255.0.1");
+    for number in 0..CHANGES {
+        let address = format!("10.{net}.{}.{}", number >> 8, number & 255);
+        let question = Request::call("sec_is_banned", &[&address]);
+        let start = Instant::now();
+        let mut set = redis::cmd("SET");
+        set.arg(format!("ban:{address}")).arg(1).arg("EX").arg(600);
+        set.exec(&mut connection).expect("Redis takes it");
+        while client.ask(&question).rc() != 1 {}
+        times.push(start.elapsed());
+    }
+    Latency::new(name, &mut times, None)
+}
+
+fn make_noise(mut connection: redis::Connection, stop: &AtomicBool) {
+    let start = Instant::now();
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let mut pipe = redis::pipe();
+        for _ in 0..50 {
+            let address = format!("ban:10.200.{}.{}", number >> 8 & 255, number & 255);
+            pipe.cmd("SET")
+                .arg(address)
+                .arg(number)
+                .arg("EX")
+                .arg(600)
+                .ignore();
+            number += 1;
+        }
+        pipe.exec(&mut connection).expect("Redis takes it");
+        let due = Duration::from_secs_f64(f64::from(number) / f64::from(NOISE));
+        thread::sleep(due.saturating_sub(start.elapsed()));
+    }
+}
+
+/// Requests while Redis is killed, hangs for ten seconds, or takes half a second for everything.
+fn faults() -> Vec<Latency> {
+    let mut rows = Vec::new();
+    let mut redis = Redis::start();
+    let node = node(Config::new());
+    rows.push(callers("requests, Redis up"));
+    redis.signal(Signal::SIGSTOP);
+    rows.push(callers("requests, Redis hangs 10 s"));
+    redis.signal(Signal::SIGCONT);
+    wait_until("the link to Redis", || node.stat("redis_up") == 1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut slow, told) = (redis.connection(), Arc::clone(&stop));
+    let slowing = thread::spawn(move || {
+        while !told.load(Ordering::Relaxed) {
+            let mut pause = redis::cmd("CLIENT");
+            let _ = pause.arg("PAUSE").arg(500).arg("ALL").exec(&mut slow);
+            thread::sleep(Duration::from_millis(520));
+        }
+    });
+    rows.push(callers("requests, Redis slow by 500 ms"));
+    stop.store(true, Ordering::Relaxed);
+    slowing.join().expect("it ends");
+    redis.kill();
+    rows.push(callers("requests, Redis killed"));
+    node.stop();
+    rows
+}
+
+fn callers(name: &str) -> Latency {
+    let request = Request::call("sec_check", &[]);
+    let mut clients: Vec<Client> = (0..50)
+        .map(|number| Client::udp(&format!("10.100.0.{number}")))
+        .collect();
+    let mut times = Vec::new();
+    let start = Instant::now();
+    for number in 0..REQUESTS {
+        let client = &mut clients[number as usize % 50];
+        let sent = Instant::now();
+        if client.ask(&request).rc() > 0 {
+            times.push(sent.elapsed());
+        }
+        let due = Duration::from_secs_f64(f64::from(number) / f64::from(PER_SECOND));
+        thread::sleep(due.saturating_sub(start.elapsed()));
+    }
+    let answered = format!("{} of {REQUESTS} answered", times.len());
+    Latency::new(name, &mut times, Some(answered))
+}
+
+/// A node that finds a million bans when it starts.
+fn million() -> Latency {
+    let redis = Redis::start();
+    let mut connection = redis.connection();
+    for chunk in 0..KEYS / 5000 {
+        let mut pipe = redis::pipe();
+        for number in chunk * 5000..(chunk + 1) * 5000 {
+            let [_, a, b, c] = number.to_be_bytes();
+            pipe.cmd("SET")
+                .arg(format!("ban:10.{a}.{b}.{c}"))
+                .arg(1)
+                .arg("EX")
+                .arg(3600)
+                .ignore();
+        }
+        pipe.exec(&mut connection).expect("Redis takes them");
+    }
+    let start = Instant::now();
+    let config = Config::new()
+        .param("ledger_size", 4 << 20)
+        .param("redis_url", URL);
+    let node = Kamailio::start(config);
+    wait_until("the keys to be read", || {
+        node.log().contains("keys read in")
+    });
+    let whole = start.elapsed();
+    let log = node.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("keys read in"))
+        .unwrap_or_default();
+    let said = line
+        .split("Redis is there: ")
+        .nth(1)
+        .unwrap_or_default()
+        .to_owned();
+    wait_until("the bans to be counted", || {
+        node.stat("active_bans") == i64::from(KEYS)
+    });
+    let status = node.kamcmd(&["sec.status"]).unwrap_or_default();
+    let memory = status
+        .lines()
+        .find(|line| line.contains("memory:"))
+        .unwrap_or_default();
+    let note = format!("{said}; shared {}; {}", memory.trim(), resident(&status));
+    node.stop();
+    Latency::new("start with 1,000,000 keys", &mut [whole], Some(note))
+}
+
+/// The agent's own memory.
+fn resident(status: &str) -> String {
+    let pid = status
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("agent_pid: "));
+    let path = format!("/proc/{}/smaps_rollup", pid.unwrap_or("self"));
+    let rollup = std::fs::read_to_string(path).unwrap_or_default();
+    let private = rollup
+        .lines()
+        .find(|line| line.starts_with("Private_Dirty"))
+        .unwrap_or_default();
+    format!(
+        "agent {}",
+        private
+            .split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    )
+}
