@@ -3,12 +3,13 @@
 #   make            the module, target/release/sec.so
 #   make install    into the installed Kamailio's module directory (DESTDIR is honoured)
 #   make demo       a guided tour with a real Kamailio and real SIP, in under a minute
+#   make portal     the customer's web page, on http://127.0.0.1:8080/; PORTAL="--help" for more
 #   make test       everything there is to check
 #   make bench      nanoseconds per call, beside the peers
 #   make loom       the models of the shared memory
 #   make deps       the Debian packages that the above need
 
-.PHONY: all build fault install demo test check loom bench deps clean
+.PHONY: all build fault install demo portal test check loom bench deps clean
 .ONESHELL:
 .SHELLFLAGS := -eu -c
 
@@ -24,6 +25,8 @@ PACKAGES := gcc libc6-dev libclang-dev kamailio
 PACKAGES += kamailio-extra-modules kamailio-json-modules kamailio-lua-modules \
 	kamailio-python3-modules kamailio-redis-modules kamailio-utils-modules \
 	redis-server iproute2
+# The browser in which the portal is tested.
+PACKAGES += chromium chromium-driver
 
 # The tests and the demo load what was built for production, not what cargo builds for a test.
 export SEC_SO := $(MODULE)
@@ -59,6 +62,9 @@ install:
 
 demo: deps build
 	@cargo run --quiet --release --example demo
+
+portal: deps
+	@cargo run --quiet --release --example portal -- $(PORTAL)
 
 bench: deps build
 	@cargo run --quiet --release --example bench
