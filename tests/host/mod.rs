@@ -15,7 +15,7 @@ mod command;
 mod config;
 mod network;
 mod phone;
-mod process;
+pub mod process;
 mod redis;
 mod script;
 mod server;

@@ -4,6 +4,7 @@
 //! reads it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
@@ -29,6 +30,11 @@ impl Subscribers {
             fs::write(directory.path().join(name), text).expect("a table can be written");
         }
         Self { directory }
+    }
+
+    /// The table of the users.
+    pub fn table(&self) -> PathBuf {
+        self.directory.path().join("subscriber")
     }
 
     /// The definition that points the example configuration at them.
