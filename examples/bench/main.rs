@@ -1,10 +1,10 @@
 //! `make bench`: what a check costs in a real Kamailio, `sec` beside its peers in the same run.
 //!
-//! Everything happens in a network namespace of its own and is bounded in count. Three parts: how fast
-//! the fleet's memory is and what its faults cost, the
-//! cost of a call inside the script (a loop, unrolled, without the empty loop), and the CPU time of
-//! a whole request over all processes, against a route that checks nothing. Medians of several
-//! rounds; absolute figures belong to the machine, ratios can be compared.
+//! Everything happens in a network namespace of its own and is bounded in count. Three parts: how
+//! fast the fleet's memory is and what its faults cost; the cost of a call inside the script (a
+//! loop, unrolled, without the empty loop); and the CPU time of a whole request over all processes,
+//! against a route that checks nothing. Medians of several rounds; absolute figures belong to the
+//! machine, ratios can be compared.
 #![forbid(unsafe_code)]
 
 #[path = "../../tests/host/mod.rs"]
