@@ -210,6 +210,7 @@ pub mod cidr;
 #[cfg(not(loom))]
 mod commands;
 pub mod config;
+pub mod domain;
 pub mod engine;
 #[cfg(not(loom))]
 mod explain;

@@ -9,22 +9,27 @@ use std::borrow::Cow;
 use super::ReadFile;
 use super::value::{Given, Shown};
 use crate::cidr::{MinPrefix, Prefix};
+use crate::domain::Domain;
 
 /// Largest list file in bytes.
 pub const BYTES_MAX: usize = 16 << 20;
 /// Most entries of a list file.
 pub const ENTRIES_MAX: usize = 1 << 20;
+/// Most DNS names: each is asked for again and again.
+pub const NAMES_MAX: usize = 256;
 
 /// Some editors write it before the first line of a UTF-8 file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-const ALLOWED: &str = "one IPv4 or IPv6 address or prefix a line, # starts a comment";
+const ALLOWED: &str = "one IPv4 or IPv6 address, prefix or DNS name a line, # starts a comment";
 
 /// What a list file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List {
     /// In the order of the file.
     pub prefixes: Vec<Prefix>,
+    /// The DNS names, in the order of the file.
+    pub names: Vec<Domain>,
     /// A sentence, if prefixes had host bits, which have been dropped.
     pub warning: Option<String>,
 }
@@ -41,10 +46,17 @@ pub fn read(
     shortest: MinPrefix,
     guard: &str,
 ) -> Result<List, String> {
-    let mut prefixes = Vec::new();
+    let (mut prefixes, mut names) = (Vec::new(), Vec::new());
     let mut truncated = None;
     each(parameter, path, bytes, ENTRIES_MAX, |entry| {
-        let parsed = Prefix::parse(&entry.text());
+        let text = entry.text();
+        if Domain::is_meant(&text) {
+            names.push(
+                Domain::parse(&text).map_err(|error| format!("{error}; allowed: {ALLOWED}"))?,
+            );
+            return Ok(());
+        }
+        let parsed = Prefix::parse(&text);
         let (prefix, host_bits) = parsed.map_err(|error| format!("{error}; allowed: {ALLOWED}"))?;
         if !shortest.allows(prefix) {
             return Err(format!("is shorter than {guard} {shortest} allows"));
@@ -60,7 +72,11 @@ pub fn read(
         1 => first,
         _ => format!("{first}, and {} more like it", count - 1),
     });
-    Ok(List { prefixes, warning })
+    Ok(List {
+        prefixes,
+        names,
+        warning,
+    })
 }
 
 /// An entry of a list file.

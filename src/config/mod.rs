@@ -13,6 +13,7 @@ mod compound;
 pub mod list;
 mod parameters;
 mod rate;
+mod rdns;
 mod redis;
 mod value;
 mod whitelist;
@@ -20,10 +21,12 @@ mod whitelist;
 use std::io;
 
 pub use parameters::{PARAMETERS, Parameter};
+pub use rdns::Rdns;
 pub use redis::Redis;
 pub use value::Value;
 
 use crate::cidr::{MinPrefix, PrefixMap};
+use crate::domain::Domain;
 use crate::engine::policy::{Bans, Policy};
 use crate::gcra::Quota;
 use rate::Rate;
@@ -64,7 +67,7 @@ pub enum Mode {
 /// Everything that `modparam` lines say, the defaults where they are silent.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Complete but for the limits, which are in `rates`.
+    /// Complete but for what is in `rates` and `rdns`.
     policy: Policy,
     rates: Vec<Rate>,
     whitelist: Whitelist,
@@ -74,6 +77,7 @@ pub struct Config {
     count_table_size: usize,
     redis: Redis,
     state_file: Option<String>,
+    rdns: Rdns,
     mode: Mode,
     log_level: i32,
     read_file: ReadFile,
@@ -110,6 +114,7 @@ impl Config {
                 trust_time: 3600,
                 trust_rate: quota(120, 2),
                 unban_grace: 60,
+                rdns: Rdns::default().rule(),
             },
             rates: vec![Rate::built_in()],
             whitelist: Whitelist::default(),
@@ -119,6 +124,7 @@ impl Config {
             count_table_size: 1 << 16,
             redis: Redis::default(),
             state_file: None,
+            rdns: Rdns::default(),
             mode: Mode::Enforce,
             log_level: 1,
             read_file,
@@ -167,6 +173,7 @@ impl Config {
         let mut policy = self.policy.clone();
         let prefix = policy.ipv6_prefix;
         policy.limits = self.rates.iter().map(|rate| rate.limit(prefix)).collect();
+        policy.rdns = self.rdns.rule();
         let bans = &mut policy.bans;
         if self.is_given("ban_max_time") {
             bans.first = bans.first.min(bans.longest);
@@ -185,6 +192,11 @@ impl Config {
     /// `whitelist` and the entries of `whitelist_file`, for look-ups; every value is 1.
     pub fn whitelist(&self) -> PrefixMap {
         self.whitelist.map()
+    }
+
+    /// The names in `whitelist` and `whitelist_file`, each once: the agent finds their addresses.
+    pub fn whitelist_names(&self) -> Vec<Domain> {
+        self.whitelist.names()
     }
 
     /// `whitelist_file`, to read it again.
@@ -225,6 +237,11 @@ impl Config {
     /// `state_file`: where a node without Redis remembers.
     pub fn state_file(&self) -> Option<&str> {
         self.state_file.as_deref()
+    }
+
+    /// `rdns_trusted` and its kin, and `resolver`.
+    pub fn rdns(&self) -> &Rdns {
+        &self.rdns
     }
 
     /// `mode`.

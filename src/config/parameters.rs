@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::value::{DAY, Given, Span, YEAR};
-use super::{Config, Mode, rate, redis, whitelist};
+use super::{Config, Mode, rate, rdns, redis, whitelist};
 use crate::cidr::MinPrefix;
 
 /// What a setter answers: a warning, or an error sentence.
@@ -142,13 +142,13 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::repeatable(
         "whitelist",
         "none",
-        "addresses and prefixes that are always allowed",
+        "addresses, prefixes and DNS names that are always allowed",
         whitelist::add,
     ),
     Parameter::once(
         "whitelist_file",
         "none",
-        "file of such addresses and prefixes, one a line",
+        "file of such addresses, prefixes and names, one a line",
         whitelist::set_file,
     ),
     Parameter::once(
@@ -237,6 +237,30 @@ pub const PARAMETERS: &[Parameter] = &[
         "ban:",
         "what the keys of bans begin with",
         redis::set_ban_prefix,
+    ),
+    Parameter::repeatable(
+        "rdns_trusted",
+        "none",
+        "domain whose hosts are not banned, as their reverse DNS proves them to be",
+        rdns::add_trusted,
+    ),
+    Parameter::once(
+        "rdns_timeout",
+        "1s",
+        "how long finding and confirming a name may take",
+        rdns::set_timeout,
+    ),
+    Parameter::once(
+        "rdns_no_name",
+        "ban",
+        "what happens to an offender without a name: ban, spare",
+        rdns::set_no_name,
+    ),
+    Parameter::once(
+        "resolver",
+        "system",
+        "the name server to ask; otherwise those of /etc/resolv.conf",
+        rdns::set_resolver,
     ),
     Parameter::once(
         "state_file",

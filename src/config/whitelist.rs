@@ -2,25 +2,28 @@
 //! them.
 //!
 //! Called by the setters. Entries mean exactly what they say: an IPv6 address is that address
-//! alone, a network is written as a prefix.
+//! alone, a network is written as a prefix, a DNS name stands for the addresses that it has.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use super::Config;
-use super::list;
+use super::list::{self, List, NAMES_MAX};
 use super::parameters::{Outcome, min_prefix};
 use super::value::Given;
 use crate::cidr::{MinPrefix, Prefix, PrefixMap, PrefixMapBuilder};
+use crate::domain::Domain;
 
-const ALLOWED: &str = "IPv4 or IPv6 addresses or prefixes, joined by commas";
+const ALLOWED: &str = "IPv4 or IPv6 addresses or prefixes, or DNS names, joined by commas";
 const GUARD: &str = "whitelist_min_prefix";
 
 /// The entries, by where they came from: a second `whitelist_file` replaces the first.
 #[derive(Clone, Debug)]
 pub(super) struct Whitelist {
     lines: Vec<Prefix>,
-    file: Option<(String, Vec<Prefix>)>,
+    names: Vec<Domain>,
+    file: Option<(String, List)>,
     /// `whitelist_min_prefix`.
     pub shortest: MinPrefix,
 }
@@ -29,6 +32,7 @@ impl Default for Whitelist {
     fn default() -> Whitelist {
         Whitelist {
             lines: Vec::new(),
+            names: Vec::new(),
             file: None,
             shortest: MinPrefix { v4: 8, v6: 19 },
         }
@@ -51,18 +55,29 @@ impl Whitelist {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Prefix> {
-        let file = self.file.iter().flat_map(|(_, entries)| entries);
+        let file = self.file.iter().flat_map(|(_, list)| &list.prefixes);
         self.lines.iter().chain(file)
+    }
+
+    /// The names, each once.
+    pub fn names(&self) -> Vec<Domain> {
+        let file = self.file.iter().flat_map(|(_, list)| &list.names);
+        let names: BTreeSet<&Domain> = self.names.iter().chain(file).collect();
+        names.into_iter().cloned().collect()
     }
 }
 
 /// `whitelist`.
 pub(super) fn add(config: &mut Config, given: Given<'_>) -> Outcome {
     let shortest = config.whitelist.shortest;
-    let mut entries = Vec::new();
+    let (mut entries, mut names) = (Vec::new(), Vec::new());
     let mut warnings = Vec::new();
     for text in given.text.split(',').map(str::trim_ascii) {
         let entry = Given { text, ..given };
+        if Domain::is_meant(text) {
+            names.push(Domain::parse(text).map_err(|error| entry.refuse(error, ALLOWED))?);
+            continue;
+        }
         let parsed = Prefix::parse(text);
         let (prefix, host_bits) = parsed.map_err(|error| entry.refuse(error, ALLOWED))?;
         if !shortest.allows(prefix) {
@@ -74,17 +89,34 @@ pub(super) fn add(config: &mut Config, given: Given<'_>) -> Outcome {
         }
         entries.push(prefix);
     }
-    config.whitelist.lines.append(&mut entries);
+    let whitelist = &mut config.whitelist;
+    few_names(given, whitelist.names().into_iter().chain(names.clone()))?;
+    whitelist.lines.append(&mut entries);
+    whitelist.names.append(&mut names);
     Ok((!warnings.is_empty()).then(|| warnings.join("; ")))
 }
 
 /// `whitelist_file`.
 pub(super) fn set_file(config: &mut Config, given: Given<'_>) -> Outcome {
     let path = given.text;
-    let bytes = list::load(config.read_file, given, "one address or prefix")?;
+    let bytes = list::load(config.read_file, given, "one address, prefix or name")?;
     let list = list::read(given.name, path, &bytes, config.whitelist.shortest, GUARD)?;
-    config.whitelist.file = Some((path.to_string(), list.prefixes));
-    Ok(list.warning)
+    let warning = list.warning.clone();
+    let whitelist = &mut config.whitelist;
+    few_names(given, whitelist.names.iter().chain(&list.names).cloned())?;
+    whitelist.file = Some((path.to_string(), list));
+    Ok(warning)
+}
+
+/// Refuses more names than are looked up.
+fn few_names(given: Given<'_>, names: impl Iterator<Item = Domain>) -> Result<(), String> {
+    match names.collect::<BTreeSet<_>>().len() {
+        ..=NAMES_MAX => Ok(()),
+        count => {
+            let problem = format!("makes {count} DNS names in the whitelist");
+            Err(given.refuse(problem, format!("{NAMES_MAX} in all")))
+        }
+    }
 }
 
 /// `whitelist_min_prefix`.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::facts::{Ban, Now};
-use crate::engine::policy::{Bans, method_bit};
+use crate::engine::policy::{Bans, Rdns, method_bit};
 use crate::source::Source;
 
 const NOW: u64 = 50_000;
@@ -36,6 +36,11 @@ fn policy(limits: Vec<Limit>) -> Policy {
         trust_time: 3600,
         trust_rate: Quota::new(120, 2).unwrap(),
         unban_grace: 60,
+        rdns: Rdns {
+            asks: false,
+            hold_ms: 2000,
+            spare_no_name: false,
+        },
     }
 }
 

@@ -32,6 +32,19 @@ pub struct Policy {
     pub trust_rate: Quota,
     /// `unban_grace`: seconds after an unban in which offences limit but do not ban.
     pub unban_grace: u64,
+    /// `rdns_trusted` and its kin: whose names spare them a ban.
+    pub rdns: Rdns,
+}
+
+/// The exception that reverse DNS makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rdns {
+    /// Whether a source that is to be banned is looked up first: there are trusted domains.
+    pub asks: bool,
+    /// How long it is held meanwhile, at most, in milliseconds.
+    pub hold_ms: u64,
+    /// `rdns_no_name=spare`: who has no name is not banned either.
+    pub spare_no_name: bool,
 }
 
 /// How bans grow. Seconds.

@@ -12,7 +12,8 @@ fn files(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
         "/trunks" => Ok(b"192.0.2.1\n198.51.100.0/24 # carrier\n".to_vec()),
         "/other" => Ok(b"203.0.113.1".to_vec()),
         "/wide" => Ok(b"10.0.0.0/7".to_vec()),
-        "/bad" => Ok(b"192.0.2.1\nsip.example.com".to_vec()),
+        "/bad" => Ok(b"192.0.2.1\nsip..example.com".to_vec()),
+        "/names" => Ok(b"# PBX\nPBX.example.org\n".to_vec()),
         "/huge" => Ok(vec![b'\n'; bytes_max + 1]),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
@@ -59,6 +60,7 @@ fn the_listed_defaults_are_the_defaults() {
             config.whitelist_min_prefix(),
             default.whitelist_min_prefix()
         );
+        assert_eq!(config.rdns(), default.rdns());
         assert_eq!(config.mode(), default.mode());
         assert_eq!(config.log_level(), default.log_level());
     }

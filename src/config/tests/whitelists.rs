@@ -34,8 +34,8 @@ fn whitelists_written_badly_are_refused() {
     for (name, text, problem) in [
         (
             "whitelist",
-            "sip.example.com",
-            "is not an address or a prefix; allowed: IPv4 or",
+            "sip..example.com",
+            "\"sip..example.com\" has an empty label; allowed: IPv4 or",
         ),
         (
             "whitelist",
@@ -63,7 +63,7 @@ fn whitelists_written_badly_are_refused() {
         (
             "whitelist_file",
             "/bad",
-            "\"/bad\" line 2: \"sip.example.com\" is not an address",
+            "\"/bad\" line 2: \"sip..example.com\" has an empty label; allowed: one IPv4",
         ),
         (
             "whitelist_file",
@@ -83,4 +83,50 @@ fn whitelists_written_badly_are_refused() {
     );
     let unreadable = Config::default().set("whitelist_file", Value::Text("/trunks"));
     assert!(unreadable.unwrap_err().contains("cannot be read"));
+}
+
+#[test]
+fn names_are_kept_apart_from_addresses() {
+    let config = config(&[
+        (
+            "whitelist",
+            "sip.Example.com., 203.0.113.7,trunk.example.net",
+        ),
+        ("whitelist", "sip.example.com"),
+        ("whitelist_file", "/names"),
+    ]);
+    let names = config.whitelist_names();
+    let names: Vec<&str> = names.iter().map(|name| name.text()).collect();
+    assert_eq!(
+        names,
+        ["pbx.example.org", "sip.example.com", "trunk.example.net"]
+    );
+    assert!(
+        config
+            .whitelist()
+            .get("203.0.113.7".parse().unwrap())
+            .is_some()
+    );
+    for (text, problem) in [
+        ("198.51.100.300", "is not an address or a prefix"),
+        ("trunk", "is not an address or a prefix"),
+        ("*.example.com", "has something else than letters"),
+        ("sip.example.com/24", "is not an address or a prefix"),
+        ("sip.example.com:5060", "is not an address or a prefix"),
+        (
+            "sip.example.com trunk.example.net",
+            "is not an address or a prefix",
+        ),
+    ] {
+        let error = refusal(&[("whitelist", text)]);
+        assert!(error.contains(problem), "{error}");
+    }
+    let many: Vec<String> = (0..200).map(|n| format!("n{n}.example.com")).collect();
+    let more: Vec<String> = (100..300).map(|n| format!("n{n}.example.com")).collect();
+    let (many, more) = (many.join(","), more.join(","));
+    let error = refusal(&[("whitelist", &many), ("whitelist", &more)]);
+    assert!(
+        error.contains("makes 300 DNS names in the whitelist; allowed: 256"),
+        "{error}"
+    );
 }
