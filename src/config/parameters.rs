@@ -238,6 +238,12 @@ pub const PARAMETERS: &[Parameter] = &[
         "what the keys of bans begin with",
         redis::set_ban_prefix,
     ),
+    Parameter::once(
+        "state_file",
+        "none",
+        "file in which a node without Redis remembers over a restart",
+        redis::set_state_file,
+    ),
     Parameter::repeatable(
         "rdns_trusted",
         "none",
@@ -261,12 +267,6 @@ pub const PARAMETERS: &[Parameter] = &[
         "system",
         "the name server to ask; otherwise those of /etc/resolv.conf",
         rdns::set_resolver,
-    ),
-    Parameter::once(
-        "state_file",
-        "none",
-        "file in which a node without Redis remembers over a restart",
-        redis::set_state_file,
     ),
     Parameter::once(
         "mode",
