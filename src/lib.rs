@@ -64,7 +64,7 @@
 //! border    kamailio/            shared/                    C                  shared memory
 //!             │                    │
 //! pure      engine/  config/  cidr/  gcra  source           facts in, verdict out
-//!           extension/  user_agents
+//!           domain  extension/  user_agents
 //! ```
 //!
 //! Architecture invariant: `unsafe` stands in `kamailio/` and `shared/` only; the pure layer forbids
@@ -155,10 +155,11 @@
 //! * [`extension`]: does a user exist here, or at least resemble one that does? Masks of a dial plan
 //!   (`mask.rs`); names from text (`name.rs`), their lists (`names.rs`, `table.rs`), and how similar
 //!   two are (`similarity.rs`, with `bag.rs` to look at few).
+//! * [`domain`]: a DNS name, and whether it lies in another.
 //! * [`user_agents`]: the patterns of scanners.
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list.
 //!   `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value and a list file may be.
-//!   `rate.rs`, `whitelist.rs`, `redis.rs`: setters of more than a few lines.
+//!   `rate.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`: setters of more than a few lines.
 //!
 //! # Dependencies
 //!
@@ -168,6 +169,7 @@
 //! * `libc`: `mmap`, `clock_gettime`, `fork`, pipes.
 //! * `siphasher`: SipHash-1-3 under keys of our own, of 64 and of 128 bits.
 //! * `tokio`: the agent's one thread; nothing of it is touched before the agent is forked.
+//! * `hickory-resolver`: the agent's DNS client, without its own ideas of where the name server is.
 //! * `redis`: the client of the agent, with `rustls` (and `ring`) for `rediss://`, and `serde_json` for
 //!   the values of bans.
 //!

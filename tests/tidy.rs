@@ -42,9 +42,8 @@ enum Layer {
 
 fn layer(module: &str) -> Option<Layer> {
     Some(match module {
-        "engine" | "config" | "gcra" | "source" | "cidr" | "extension" | "user_agents" => {
-            Layer::Pure
-        }
+        "engine" | "config" | "gcra" | "source" | "cidr" | "domain" | "extension"
+        | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
         "check" | "script" | "orders" | "commands" | "explain" | "node" | "agent" => Layer::Glue,
         "lib" | "module" => Layer::Face,
