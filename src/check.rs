@@ -8,9 +8,9 @@ use std::cell::Cell;
 use std::net::IpAddr;
 
 use crate::engine::decide::{decide, decide_offence};
-use crate::engine::facts::{Facts, Origin, Standing};
+use crate::engine::facts::{Facts, Offence, Origin, Standing};
 use crate::engine::policy::method_bit;
-use crate::engine::verdict::{Change, Decision, Reason, Verdict};
+use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::kamailio::{Arg, Message, PvValue};
 use crate::node::{Node, node, seconds_left};
 use crate::orders;
@@ -33,8 +33,11 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     if !message.is_first_seen() {
         return YES; // it was counted when it came in, in another process
     }
-    let facts = facts(node, message, address, given, key);
+    let mut facts = facts(node, message, address, given, key);
     let standing = node.ledger.standing(key, facts.now);
+    // Only where somebody may be muted is it worth asking who this claims to be.
+    facts.muted = standing.mutes
+        && user(node, message, &[]).is_some_and(|user| node.ledger.muted(key, user, facts.now));
     let decision = decide(
         &node.policy,
         &facts,
@@ -83,8 +86,7 @@ pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
 /// `sec_auth_failed([user])`: credentials answered our challenge, and were wrong.
 pub fn auth_failed(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return YES };
-    let user = user(node, message, args);
-    offend(node, message, Reason::AUTH, 1, user)
+    offend(node, message, Reason::AUTH, 1, user(node, message, args))
 }
 
 /// `sec_auth_ok([user])`: they were right.
@@ -168,12 +170,52 @@ fn offend(
     }
     let standing = node.ledger.strike(key, user, weight, facts.now);
     let meters = &mut node.meters(key, facts.now);
-    let decision = decide_offence(&node.policy, &facts, &standing, reason, meters);
+    let user_strikes = user.map_or(0, |user| node.ledger.user_strikes(key, user, facts.now));
+    let reported = Offence {
+        reason,
+        user_strikes,
+    };
+    let decision = decide_offence(&node.policy, &facts, &standing, reported, meters);
+    if let (Change::Mute(sentence), Some(user)) = (decision.change, user) {
+        return mute(node, message, &facts, key, user, sentence);
+    }
     let decision = apply(node, message, &facts, key, &standing, decision);
     match decision.verdict {
         Verdict::DenyNewBan if !facts.shadow => Verdict::DenyNewBan.code(),
         _ => YES,
     }
+}
+
+/// Mutes a user: under the name that authentication was about, and under that of From, which is
+/// what later requests are judged by.
+fn mute(
+    node: &Node,
+    message: &Message<'_>,
+    facts: &Facts,
+    key: Key,
+    failed: u128,
+    sentence: Sentence,
+) -> i32 {
+    let event = Event {
+        reason: Reason::AUTH,
+        shadow: facts.shadow,
+        seconds: sentence.seconds,
+        text: Text::new(message.from_user().unwrap_or_default()),
+        agent: Text::new(message.user_agent().unwrap_or_default()),
+        ..Event::new(Kind::Mute, key.source, Origin::Strike)
+    };
+    node.tell(&event);
+    if facts.shadow {
+        return YES;
+    }
+    let until = facts.now.after(sentence.seconds);
+    let names = [Some(failed), user(node, message, &[])];
+    for name in names.into_iter().flatten() {
+        if node.ledger.mute(key, name, facts.now, until).is_err() {
+            node.note_full(key.source, Origin::Strike);
+        }
+    }
+    Verdict::DenyNewBan.code()
 }
 
 /// Writes the change of a decision down. Who was too late to make a ban was denied by one.
@@ -186,7 +228,7 @@ fn apply(
     decision: Decision,
 ) -> Decision {
     let (kind, sentence) = match decision.change {
-        Change::None => return decision,
+        Change::None | Change::Mute(_) => return decision,
         Change::Ban(sentence) => (Kind::Ban, sentence),
         Change::Revoke(sentence) => (Kind::Revoke, sentence),
     };
@@ -242,6 +284,7 @@ fn facts(node: &Node, message: &Message<'_>, address: IpAddr, given: bool, key: 
         method: method_bit(message.method()).unwrap_or(0),
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
+        muted: false,
     }
 }
 

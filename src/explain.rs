@@ -30,6 +30,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         method: 0,
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
+        muted: false,
     };
     let preview = &mut Preview(node.meters(key, now));
     let decision = decide(&node.policy, &facts, &standing, preview);
@@ -73,6 +74,10 @@ pub fn explain(rpc: &mut Rpc<'_>) {
             .int(c"cooldown", seconds_left(standing.cooldown_until, now))
             .int(c"strikes", i64::from(standing.strikes))
             .int(c"strike_limit", i64::from(node.policy.strike_limit))
+            .text(
+                c"users_muted",
+                if standing.mutes { "perhaps" } else { "none" },
+            )
             .int(c"users_failed", i64::from(standing.users))
             .int(c"repeats", i64::from(standing.repeats));
     }

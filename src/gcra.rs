@@ -116,7 +116,7 @@ impl Quota {
 /// of `now`, though not by more than the longest window. Zero was never written.
 pub fn is_ahead(stored: u64, now: u64) -> bool {
     let ahead = stored.wrapping_sub(now) & TIME_MASK;
-    stored != 0 && (1..=86_400 * TICKS_PER_SECOND).contains(&ahead)
+    stored & TIME_MASK != 0 && (1..=86_400 * TICKS_PER_SECOND).contains(&ahead)
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ fn line(event: &Event, reason: &str) -> String {
     let source = event.source;
     let mut line = match event.kind {
         Kind::Ban => format!("ban {source}"),
+        Kind::Mute => format!("mute a user at {source}"),
         Kind::Unban => format!("unban {source}"),
         Kind::Revoke => format!("revoke {source}: it lost its whitelist entry and is banned"),
         Kind::WhitelistAdd => format!("whitelist {source}"),

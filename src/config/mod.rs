@@ -27,7 +27,7 @@ pub use value::Value;
 
 use crate::cidr::{MinPrefix, PrefixMap};
 use crate::domain::Domain;
-use crate::engine::policy::{Bans, Policy};
+use crate::engine::policy::{Bans, Policy, Scope};
 use crate::gcra::Quota;
 use rate::Rate;
 use value::{DAY, Given, Shown};
@@ -108,6 +108,8 @@ impl Config {
                 },
                 strike_limit: 10,
                 strike_window: 600,
+                scope: Scope::Ip,
+                scope_users: 3,
                 whitelist_time: 3600,
                 whitelist_rate: quota(300, 2),
                 whitelist_cooldown: 600,

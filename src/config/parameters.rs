@@ -7,6 +7,7 @@
 use super::value::{DAY, Given, Span, YEAR};
 use super::{Config, Mode, rate, rdns, redis, whitelist};
 use crate::cidr::MinPrefix;
+use crate::engine::policy::Scope;
 
 /// What a setter answers: a warning, or an error sentence.
 pub(super) type Outcome = Result<Option<String>, String>;
@@ -136,6 +137,28 @@ pub const PARAMETERS: &[Parameter] = &[
         "the time within which strikes add up",
         |config, given| {
             config.policy.strike_window = given.time(DAY)?;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "ban_scope",
+        "ip",
+        "whether failed logins mute the user at that address before they ban the address",
+        |config, given| {
+            config.policy.scope = match given.text {
+                "ip" => Scope::Ip,
+                "user" => Scope::User,
+                _ => return Err(given.refuse("is not a scope", "ip, user")),
+            };
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "ban_scope_users",
+        "3",
+        "with ban_scope=user: from so many failing users on it is the address",
+        |config, given| {
+            config.policy.scope_users = given.number(1..=100, "")? as u32;
             Ok(None)
         },
     ),

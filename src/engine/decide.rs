@@ -6,8 +6,8 @@
 //! caller's [`Rates`].
 #![forbid(unsafe_code)]
 
-use super::facts::{FOREVER, Facts, Standing};
-use super::policy::{Action, Count, Limit, Policy};
+use super::facts::{FOREVER, Facts, Offence, Standing};
+use super::policy::{Action, Count, Limit, Policy, Scope};
 use super::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::gcra::Quota;
 
@@ -37,19 +37,21 @@ pub fn decide(
     if standing.banned(facts.now, facts.shadow) {
         return answer(Verdict::DenyBanned, standing.ban.reason);
     }
+    if facts.muted {
+        return answer(Verdict::DenyContent, Reason::AUTH);
+    }
     if standing.trusted(facts.now) && !rates.charge_ceiling(&policy.trust_rate) {
         return answer(Verdict::DenyLimited, Reason::TRUST_RATE);
     }
     limited(policy, facts, standing, rates)
 }
 
-/// Decides on an offence that was reported and has been added to `standing`: a failed
-/// authentication (`reason` is [`Reason::AUTH`]) or a strike of the script.
+/// Decides on an offence that was reported and has been added to `standing`.
 pub fn decide_offence(
     policy: &Policy,
     facts: &Facts,
     standing: &Standing,
-    reason: Reason,
+    reported: Offence,
     rates: &mut impl Rates,
 ) -> Decision {
     if let Some(listed) = always_allowed(facts) {
@@ -76,8 +78,19 @@ pub fn decide_offence(
             Action::Shadow => shadowed = true,
         }
     }
+    if falls_on_user(policy, facts, standing, reported.reason) {
+        let mute = reported.user_strikes >= policy.strike_limit && !standing.graced(facts.now);
+        let decision = match mute {
+            true => muted(policy),
+            false => answer(Verdict::Allow, Reason::NONE),
+        };
+        return Decision {
+            shadowed,
+            ..decision
+        };
+    }
     if standing.strikes >= policy.strike_limit {
-        let decision = offence(policy, facts, standing, reason);
+        let decision = offence(policy, facts, standing, reported.reason);
         return Decision {
             shadowed,
             ..decision
@@ -86,6 +99,30 @@ pub fn decide_offence(
     Decision {
         shadowed,
         ..answer(Verdict::Allow, Reason::NONE)
+    }
+}
+
+/// Whether failed authentications are the user's own affair still: the same user failing hundreds
+/// of times where others log in is one phone with an old password. Many different users failing
+/// are a scanner's, wherever that is.
+fn falls_on_user(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> bool {
+    let users_max = match policy.scope {
+        Scope::User => policy.scope_users,
+        Scope::Ip if standing.trusted(facts.now) => policy.strike_limit,
+        Scope::Ip => return false,
+    };
+    reason == Reason::AUTH && standing.users < users_max
+}
+
+/// A mute does not grow: the user's next success ends it anyway.
+fn muted(policy: &Policy) -> Decision {
+    let sentence = Sentence {
+        seconds: policy.bans.first,
+        validated: true,
+    };
+    Decision {
+        change: Change::Mute(sentence),
+        ..answer(Verdict::DenyNewBan, Reason::AUTH)
     }
 }
 

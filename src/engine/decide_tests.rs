@@ -30,6 +30,8 @@ fn policy(limits: Vec<Limit>) -> Policy {
         },
         strike_limit: 10,
         strike_window: 600,
+        scope: Scope::Ip,
+        scope_users: 3,
         whitelist_time: 3600,
         whitelist_rate: Quota::new(300, 2).unwrap(),
         whitelist_cooldown: 600,
@@ -54,11 +56,23 @@ fn facts() -> Facts {
         method: method_bit(b"REGISTER").unwrap(),
         shadow: false,
         loading: false,
+        muted: false,
     }
 }
 
 fn standing() -> Standing {
     Standing::default()
+}
+
+fn because(reason: Reason) -> Offence {
+    Offence {
+        reason,
+        user_strikes: 10,
+    }
+}
+
+fn auth() -> Offence {
+    because(Reason::AUTH)
 }
 
 fn banned() -> Standing {
@@ -121,7 +135,7 @@ fn own_and_listed_addresses_pass_uncounted() {
         let decision = decide(&requests(), &facts, &banned(), &mut rates);
         assert_eq!(code(&decision), (2, reason));
         assert!(rates.charged.is_empty() && rates.ceilings.is_empty());
-        let offence = decide_offence(&requests(), &facts, &standing(), Reason::AUTH, &mut rates);
+        let offence = decide_offence(&requests(), &facts, &standing(), auth(), &mut rates);
         assert_eq!(offence.change, Change::None);
     }
 }
@@ -309,7 +323,7 @@ fn strikes_lead_to_a_ban_at_their_limit() {
             &requests(),
             &facts(),
             &offender,
-            Reason::AUTH,
+            auth(),
             &mut Fixed::default(),
         );
         assert_eq!(decision.verdict.code(), verdict, "{strikes} strikes");
@@ -328,7 +342,7 @@ fn trust_spares_strikes_but_not_failed_credentials() {
             &requests(),
             &facts(),
             &offender,
-            reason,
+            because(reason),
             &mut Fixed::default(),
         );
         assert_eq!(decision.verdict.code(), verdict, "{reason:?}");
@@ -348,13 +362,7 @@ fn failed_logins_of_many_users_revoke_an_entry_that_ends() {
             strikes: 99,
             ..standing()
         };
-        let decision = decide_offence(
-            &requests(),
-            &facts(),
-            &entry,
-            Reason::AUTH,
-            &mut Fixed::default(),
-        );
+        let decision = decide_offence(&requests(), &facts(), &entry, auth(), &mut Fixed::default());
         assert_eq!(
             matches!(decision.change, Change::Revoke(_)),
             revoked,
@@ -372,7 +380,7 @@ fn a_failures_limit_counts_failures_and_can_refuse_requests() {
         Verdict::Allow
     );
     assert!(rates.charged.is_empty());
-    decide_offence(&policy, &facts(), &standing(), Reason::AUTH, &mut rates);
+    decide_offence(&policy, &facts(), &standing(), auth(), &mut rates);
     assert_eq!(rates.charged, [0]);
     let decision = decide(&policy, &facts(), &standing(), &mut over());
     assert_eq!(code(&decision), (-4, Reason::limit(0)));
@@ -394,4 +402,89 @@ fn a_revocation_in_shadow_mode_is_decided_once() {
         (decision.verdict, decision.change),
         (Verdict::DenyBanned, Change::None)
     );
+}
+
+#[test]
+fn one_dead_phone_is_muted_where_others_log_in() {
+    let office = Standing {
+        strikes: 200,
+        users: 1,
+        trusted_until: NOW + 1,
+        ..standing()
+    };
+    let offence = |strikes| Offence {
+        reason: Reason::AUTH,
+        user_strikes: strikes,
+    };
+    let judge = |standing: &Standing, strikes| {
+        decide_offence(
+            &requests(),
+            &facts(),
+            standing,
+            offence(strikes),
+            &mut Fixed::default(),
+        )
+    };
+    assert_eq!(judge(&office, 9).verdict, Verdict::Allow);
+    let decision = judge(&office, 10);
+    assert_eq!(code(&decision), (-2, Reason::AUTH));
+    assert!(matches!(decision.change, Change::Mute(_)));
+    let scanner = Standing {
+        users: 10,
+        ..office
+    };
+    assert!(
+        matches!(judge(&scanner, 1).change, Change::Ban(_)),
+        "many users are a scanner's"
+    );
+    let nobody = Standing {
+        trusted_until: 0,
+        ..office
+    };
+    assert!(
+        matches!(judge(&nobody, 10).change, Change::Ban(_)),
+        "nobody has logged in there"
+    );
+}
+
+#[test]
+fn with_the_scope_of_a_user_the_address_comes_later() {
+    let policy = Policy {
+        scope: Scope::User,
+        ..requests()
+    };
+    for (users, muted) in [(1, true), (2, true), (3, false)] {
+        let offender = Standing {
+            strikes: 30,
+            users,
+            ..standing()
+        };
+        let decision = decide_offence(&policy, &facts(), &offender, auth(), &mut Fixed::default());
+        assert_eq!(
+            matches!(decision.change, Change::Mute(_)),
+            muted,
+            "{users} users"
+        );
+        assert_eq!(
+            matches!(decision.change, Change::Ban(_)),
+            !muted,
+            "{users} users"
+        );
+    }
+}
+
+#[test]
+fn a_muted_user_is_denied_and_the_whitelist_wins() {
+    let facts = Facts {
+        muted: true,
+        ..facts()
+    };
+    let decision = decide(&requests(), &facts, &standing(), &mut Fixed::default());
+    assert_eq!(code(&decision), (-5, Reason::AUTH));
+    let entry = Standing {
+        whitelisted_until: NOW + 1,
+        ..standing()
+    };
+    let decision = decide(&requests(), &facts, &entry, &mut Fixed::default());
+    assert_eq!(decision.verdict, Verdict::AllowWhitelisted);
 }

@@ -57,8 +57,19 @@ pub struct Facts {
     pub method: u32,
     /// `mode=shadow`: decide, but nothing is denied.
     pub shadow: bool,
+    /// The user that it claims to come from is muted at this address.
+    pub muted: bool,
     /// The fleet's whitelist is not known yet: limit, but do not ban.
     pub loading: bool,
+}
+
+/// An offence that the script reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offence {
+    /// [`Reason::AUTH`] for a failed authentication, or the script's own word.
+    pub reason: Reason,
+    /// Weighted offences of the same user at the same address; 0 if no user is known.
+    pub user_strikes: u32,
 }
 
 /// What the ledger knows of a source. All times are ledger times (ms); 0 means "not at all".
@@ -76,6 +87,8 @@ pub struct Standing {
     pub cooldown_until: u64,
     /// Weighted offences within `strike_window`.
     pub strikes: u32,
+    /// Some user at this address may be muted.
+    pub mutes: bool,
     /// Estimate of the different users that failed to authenticate.
     pub users: u32,
     /// Earlier validated bans that are still remembered.

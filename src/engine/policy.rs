@@ -20,6 +20,10 @@ pub struct Policy {
     pub strike_limit: u32,
     /// `strike_window` in seconds.
     pub strike_window: u64,
+    /// `ban_scope`: whether a user is muted before its whole address is banned.
+    pub scope: Scope,
+    /// `ban_scope_users`: from so many users on it is the address.
+    pub scope_users: u32,
     /// `whitelist_time`: life in seconds of an entry added without one.
     pub whitelist_time: u64,
     /// `whitelist_rate`: ceiling of a dynamic whitelist entry.
@@ -45,6 +49,15 @@ pub struct Rdns {
     pub hold_ms: u64,
     /// `rdns_no_name=spare`: who has no name is not banned either.
     pub spare_no_name: bool,
+}
+
+/// `ban_scope`: who is cut off for failed authentication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The address; but where somebody has logged in, the user first.
+    Ip,
+    /// The user at that address first.
+    User,
 }
 
 /// How bans grow. Seconds.

@@ -18,6 +18,8 @@ pub enum Verdict {
     DenyNewBan = -2,
     /// Deny: over a limit, not banned.
     DenyLimited = -4,
+    /// Deny: for what this request is; the source is not banned.
+    DenyContent = -5,
 }
 
 impl Verdict {
@@ -39,6 +41,7 @@ impl Verdict {
             Verdict::DenyBanned => "deny, banned",
             Verdict::DenyNewBan => "deny, banned by this request",
             Verdict::DenyLimited => "deny, over a limit",
+            Verdict::DenyContent => "deny, for what it is",
         }
     }
 }
@@ -137,6 +140,8 @@ pub enum Change {
     None,
     /// Ban the source.
     Ban(Sentence),
+    /// Mute the user at the source.
+    Mute(Sentence),
     /// Delete its whitelist entry, take its trust, begin the cool-down, and ban it.
     Revoke(Sentence),
 }

@@ -18,6 +18,8 @@ pub const TEXT_MAX: usize = 72;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
+    /// A user was muted at a source; the text is the user.
+    Mute = 10,
     /// A source was banned.
     Ban = 1,
     /// A ban was lifted.
@@ -38,7 +40,8 @@ pub enum Kind {
     Full = 9,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
+    Kind::Mute,
     Kind::Ban,
     Kind::Unban,
     Kind::Revoke,

@@ -13,6 +13,7 @@
 mod bucket;
 mod census;
 mod mirror;
+mod mutes;
 mod pending;
 mod slot;
 mod strikes;
@@ -209,7 +210,7 @@ impl Ledger {
             if slot.update(meta, Word::Whitelist, |_| Some(packed)) == Update::Lost {
                 continue;
             }
-            slot.update(meta, Word::Ceiling, |_| Some(0));
+            slot.update(meta, Word::Ceiling, |old| Some(mutes::with_time(old, 0)));
             if new {
                 self.census.whitelist_grew();
             }
@@ -303,7 +304,7 @@ impl Ledger {
             };
             let update = slot.update(meta, Word::Ceiling, |stored| {
                 match quota.charge(stored, now.ticks()) {
-                    Charge::Within(time) => Some(time),
+                    Charge::Within(time) => Some(mutes::with_time(stored, time)),
                     Charge::Over => None,
                 }
             });
@@ -358,6 +359,7 @@ impl Ledger {
         let counts = slot.payload(meta, Word::Strikes);
         standing.strikes += strikes::total(counts, now.ms(), self.strike_window_ms);
         if !meta.is_user() {
+            standing.mutes |= mutes::possible(slot.payload(meta, Word::Ceiling), now);
             let bitmap = slot.payload(meta, Word::UsersOrUserLow);
             standing.users = standing.users.max(users::estimate(bitmap));
             let repeats = slot.payload(meta, Word::RepeatsOrUserHigh);

@@ -44,7 +44,8 @@ pub(super) enum Word {
     Whitelist = 7,
     /// Trust: until.
     Trust = 8,
-    /// Arrival time of the source's own ceiling, in rate ticks.
+    /// Arrival time of the source's own ceiling, in rate ticks, and above it until when some user
+    /// of the address may be muted (see `mutes`).
     Ceiling = 9,
     /// Grace after an unban: until.
     Grace = 10,

@@ -384,3 +384,28 @@ fn a_revocation_without_an_entry_of_its_own_counts_once() {
     assert_eq!(ledger.standing(key(1), at(2)).cooldown_until, 5000);
     assert!(ledger.revoke(key(1), at(5000), 9000));
 }
+
+#[test]
+fn a_user_is_muted_for_a_time_and_its_neighbours_are_not() {
+    let ledger = ledger(64);
+    let (anna, bob) = (11 << 80, 22 << 80);
+    ledger.strike(key(1), Some(anna), 1, at(1));
+    assert!(!ledger.standing(key(1), at(1)).mutes);
+    ledger.mute(key(1), anna, at(1), 300_001).unwrap();
+    assert!(ledger.standing(key(1), at(299_000)).mutes);
+    assert!(ledger.muted(key(1), anna, at(300_000)) && !ledger.muted(key(1), anna, at(300_001)));
+    assert!(!ledger.muted(key(1), bob, at(2)) && !ledger.muted(key(2), anna, at(2)));
+    assert!(!ledger.standing(key(1), at(500_000)).mutes);
+    assert_eq!(ledger.user_strikes(key(1), anna, at(2)), 1);
+    let quota = Quota::new(5, 2).unwrap();
+    assert!(ledger.charge_ceiling(key(1), &quota, at(2)));
+    assert!(
+        ledger.standing(key(1), at(3)).mutes,
+        "the ceiling keeps what is above it"
+    );
+    ledger.unban(key(1), at(4), 5);
+    assert!(
+        !ledger.muted(key(1), anna, at(5)),
+        "an unban frees the users, too"
+    );
+}

@@ -1,0 +1,94 @@
+//! Users behind one address: a dead phone in an office, a scanner in it, and `ban_scope=user`.
+#![forbid(unsafe_code)]
+
+mod host;
+
+use host::{Client, Config, Kamailio, Request, SERVER, isolate, wait_until};
+
+const OFFICE: &str = "198.51.100.7";
+
+/// A call of a script function that comes from this user.
+fn from(user: &str, function: &str, arguments: &[&str]) -> Request {
+    let sender = format!("<sip:{user}@{SERVER}>;tag=1");
+    Request::call(function, arguments).header("From", &sender)
+}
+
+fn check(user: &str) -> i64 {
+    Client::udp(OFFICE).ask(&from(user, "sec_check", &[])).rc()
+}
+
+fn fail(user: &str) -> i64 {
+    Client::udp(OFFICE)
+        .ask(&from(user, "sec_auth_failed", &[]))
+        .rc()
+}
+
+#[test]
+fn one_dead_phone_in_an_office_is_muted_and_the_office_works_on() {
+    isolate();
+    let node = Kamailio::start(Config::new());
+    for user in 0..50 {
+        let logged_in = from(&format!("phone{user}"), "sec_auth_ok", &[]);
+        assert_eq!(Client::udp(OFFICE).ask(&logged_in).rc(), 1);
+    }
+    let codes: Vec<i64> = (0..10).map(|_| fail("dead")).collect();
+    assert_eq!(codes, [1, 1, 1, 1, 1, 1, 1, 1, 1, -2]);
+    assert_eq!(
+        (check("dead"), check("phone1"), check("nobody")),
+        (-5, 1, 1)
+    );
+    assert_eq!(node.stat("active_bans"), 0);
+    wait_until("a line about it", || {
+        node.log().contains(&format!("mute a user at {OFFICE}"))
+    });
+    // Another user who mistypes is not affected, and an unban of the address frees the phone.
+    assert_eq!(fail("phone2"), 1);
+    node.kamcmd(&["sec.unban", OFFICE]).unwrap();
+    assert_eq!(check("dead"), 1);
+}
+
+#[test]
+fn a_scanner_in_an_office_is_banned_with_it() {
+    isolate();
+    let node = Kamailio::start(Config::new());
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    let banned = (100..140)
+        .map(|user| fail(&user.to_string()))
+        .position(|code| code == -2);
+    // Ten different users, give or take one: they are estimated.
+    assert!(
+        (9..=12).contains(&(banned.expect("a ban") + 1)),
+        "{banned:?}"
+    );
+    assert_eq!(check("anna"), -1);
+    assert!(node.kamcmd(&["sec.bans"]).unwrap().contains("reason: auth"));
+}
+
+#[test]
+fn with_ban_scope_user_the_address_is_banned_when_several_users_offend() {
+    isolate();
+    let node = Kamailio::start(Config::new().param("ban_scope", "user"));
+    for _ in 0..9 {
+        assert_eq!(fail("100"), 1);
+    }
+    assert_eq!(fail("100"), -2);
+    assert_eq!((check("100"), check("101")), (-5, 1));
+    assert_eq!(fail("101"), 1);
+    assert_eq!(node.stat("active_bans"), 0);
+    assert_eq!(fail("102"), -2, "the third user makes it the address");
+    assert_eq!(check("anybody"), -1);
+}
+
+#[test]
+fn a_success_ends_what_counted_against_the_user() {
+    isolate();
+    let _node = Kamailio::start(Config::new());
+    for _ in 0..9 {
+        assert_eq!(fail("anna"), 1);
+    }
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    for _ in 0..9 {
+        assert_eq!(fail("anna"), 1);
+    }
+    assert_eq!(check("anna"), 1);
+}
