@@ -52,11 +52,18 @@ fn state(pid: i32) -> Option<char> {
     stat.rsplit(") ").next()?.chars().next()
 }
 
-/// What a process is doing, for a failure message.
+/// What a process is and where it waits, for a failure message.
 pub fn describe(pid: i32) -> String {
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let command = String::from_utf8_lossy(&command).replace('\0', " ");
-    format!("{pid} ({})", command.trim())
+    let read = |name: &str| {
+        let text = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        String::from_utf8_lossy(&text).replace('\0', " ")
+    };
+    let (command, place, call) = (read("cmdline"), read("wchan"), read("syscall"));
+    format!(
+        "{pid} in {place}, call {} ({})",
+        call.trim(),
+        command.trim()
+    )
 }
 
 /// Sends a signal; a process that is already gone is no error.
