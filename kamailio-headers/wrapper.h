@@ -12,6 +12,7 @@
 
 #define MOD_NAME "sec"
 
+#include "core/action.h"
 #include "core/cfg/cfg_struct.h"
 #include "core/counters.h"
 #include "core/dprint.h"
@@ -25,6 +26,7 @@
 #include "core/pt.h"
 #include "core/pvapi.h"
 #include "core/pvar.h"
+#include "core/receive.h"
 #include "core/route.h"
 #include "core/rpc.h"
 #include "core/socket_info.h"
@@ -37,7 +39,8 @@ enum sec_constant {
 	SEC_INTERFACE_VERSION = MODULE_INTERFACE_VER,
 	SEC_PV_OTHER = PVT_OTHER,
 	SEC_RPC_ARRAY = RET_ARRAY,
-	SEC_ANY_ROUTE = ANY_ROUTE
+	SEC_ANY_ROUTE = ANY_ROUTE,
+	SEC_EVENT_ROUTE = EVENT_ROUTE
 };
 
 /* One line to the core's log, as LM_ERR and its siblings write it. The text is never a format. */
@@ -65,6 +68,24 @@ static inline int sec_parameter(struct sip_msg *msg, char *parameter, str *value
 static inline int sec_route_type(void)
 {
 	return get_route_type();
+}
+
+static inline void sec_route_type_set(int type)
+{
+	set_route_type(type);
+}
+
+/* The place of an event route that has something in it; negative without one. */
+static inline int sec_event_route(char *name)
+{
+	int place = route_lookup(&event_rt, name);
+
+	return place >= 0 && event_rt.rlist[place] ? place : -1;
+}
+
+static inline void sec_event_route_run(int place, struct sip_msg *msg)
+{
+	run_top_route(event_rt.rlist[place], msg, NULL);
 }
 
 /* The inner name of a pseudo-variable, kept as a number. */

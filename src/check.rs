@@ -11,6 +11,7 @@ use crate::engine::decide::{decide, decide_offence};
 use crate::engine::facts::{Facts, Offence, Origin, Standing};
 use crate::engine::policy::method_bit;
 use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
+use crate::event_routes;
 use crate::kamailio::{Arg, Message, PvValue};
 use crate::node::{Node, node, seconds_left};
 use crate::orders;
@@ -123,19 +124,25 @@ pub fn strike(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
 }
 
 /// The names of `$sec(…)`, in the order that [`variable`] counts them.
-pub const VARIABLES: &[&str] = &["verdict", "reason", "ban_ttl", "strikes"];
+pub const VARIABLES: &[&str] = &["ip", "verdict", "reason", "ban_ttl", "strikes"];
 
-/// `$sec(…)`: the last decision on this message in this process; null without one.
+/// `$sec(…)`: the last decision on this message in this process, or the event that a route is run
+/// for; null without one.
 pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
     let Some(node) = node() else {
         return PvValue::Null;
     };
+    let name = VARIABLES.get(index);
+    if let (Some(event), Some(name)) = (event_routes::current(), name) {
+        return event_routes::variable(node, &event, name);
+    }
     let Some(last) = memory(message, |_| true) else {
         return PvValue::Null;
     };
     let now = node.now();
     let standing = node.ledger.standing(last.key, now);
-    match VARIABLES.get(index) {
+    match name {
+        Some(&"ip") => last.key.source.to_string().into(),
         Some(&"verdict") => PvValue::Int(i64::from(last.decision.verdict.code())),
         Some(&"reason") => node.reason_text(last.decision.reason).into(),
         Some(&"ban_ttl") => PvValue::Int(match standing.banned(now, true) {

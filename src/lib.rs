@@ -39,6 +39,7 @@
 //! | SIP workers, timers | Kamailio | `check`, `script`, `orders` |
 //! | those that answer commands | Kamailio | `commands`, `explain`, `orders`, statistics |
 //! | supervisor | Kamailio, at our request | `agent::supervisor`: forks the agent, starts it again when it dies |
+//! | events | Kamailio, at our request, if the script has a route for them | `event_routes` |
 //! | agent | the supervisor | `agent`: journal, sweep, link to Redis |
 //!
 //! Architecture invariant: a SIP worker never waits. No network, no lock, no log line for a packet, no
@@ -59,7 +60,7 @@
 //! face      lib  module                                     every name that Kamailio sees
 //!             │
 //! glue      check script orders commands explain node       one request or command, start to end
-//!           agent/
+//!           event_routes agent/
 //!             │
 //! border    kamailio/            shared/                    C                  shared memory
 //!             │                    │
@@ -96,6 +97,7 @@
 //! * `orders.rs`: a ban, an unban, an entry: checked against what must not happen, and written down.
 //! * `commands.rs`: the RPC commands.
 //! * `explain.rs`: `sec.explain`.
+//! * `event_routes.rs`: the process that runs the script's routes for bans and unbans.
 //! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
 //! * `agent/supervisor.rs`: its parent.
 //! * `agent/journal.rs`: the one voice: the log line of each change.
@@ -115,6 +117,7 @@
 //! * `kamailio/params.rs`, `kamailio/pv.rs`, `kamailio/rpc.rs`, `kamailio/counters.rs`: parameters,
 //!   pseudo-variables, commands, statistics.
 //! * `kamailio/message.rs`: the SIP message, read only.
+//! * `kamailio/events.rs`: routes of the script for events of ours.
 //! * `kamailio/sockets.rs`: the server's own addresses.
 //! * `kamailio/process.rs`: processes and their signals.
 //! * `kamailio/pipe.rs`: records between processes, never torn, never waited for.
@@ -214,6 +217,8 @@ mod commands;
 pub mod config;
 pub mod domain;
 pub mod engine;
+#[cfg(not(loom))]
+mod event_routes;
 #[cfg(not(loom))]
 mod explain;
 pub mod extension;

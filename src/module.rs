@@ -231,9 +231,11 @@ const STATISTICS: &[Statistic] = &[
         "Live entries that gave way: a table is too small.",
         || of_node(|node| node.counted(Count::Evictions) + node.ledger.census().evictions()),
     ),
-    statistic("events_dropped", "Events that the agent never saw.", || {
-        counted(Count::EventsDropped)
-    }),
+    statistic(
+        "events_dropped",
+        "Events that the agent or the event routes never saw.",
+        || counted(Count::EventsDropped),
+    ),
     statistic("redis_up", "1 while the link to Redis is up.", || {
         of_node(|node| u64::from(node.status.link_up()))
     }),
@@ -312,14 +314,15 @@ fn read_file(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `mod_init`: the tables are made, and the agent's process is announced.
+/// `mod_init`: the tables are made, and our processes are announced.
 fn init() -> Result<(), String> {
     let config = CONFIG.lock().map_err(|_| "a parameter failed")?;
     for warning in config.warnings() {
         log::warn(warning);
     }
     let node = Node::start(&config)?;
-    process::announce(1)?;
+    let processes = 1 + u16::from(node.event_routes.is_some());
+    process::announce(processes)?;
     let megabytes = node.region_bytes().div_ceil(1 << 20);
     log::info(format_args!(
         "{megabytes} MB of shared memory for the tables"
@@ -328,7 +331,7 @@ fn init() -> Result<(), String> {
 }
 
 /// `child_init`: the sockets are known before the first fork, and the main process starts the
-/// agent's supervisor.
+/// agent's supervisor and, if the script has routes for events, the process that runs them.
 fn child_init(rank: Rank) -> Result<(), String> {
     let Some(node) = node() else {
         return Err("mod_init did not run".into());
@@ -339,6 +342,9 @@ fn child_init(rank: Rank) -> Result<(), String> {
             process::start(c"sec supervisor", Setup::Bare, || {
                 agent::supervisor::run(node)
             })?;
+            if let Some(routes) = &node.event_routes {
+                process::start(c"sec events", Setup::Script, || routes.serve())?;
+            }
         }
         _ => {}
     }

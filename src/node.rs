@@ -13,6 +13,7 @@ use crate::engine::decide::Rates as Meters;
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::{Limit, Policy};
 use crate::engine::verdict::Reason;
+use crate::event_routes::EventRoutes;
 use crate::gcra::Quota;
 use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
@@ -60,6 +61,8 @@ pub struct Node {
     pub redis: Redis,
     /// Where a node without a fleet remembers.
     pub state_file: Option<String>,
+    /// The script's routes for events, if it has any.
+    pub event_routes: Option<EventRoutes>,
     /// Level of the line per state change.
     pub log_level: Level,
     keys: Keys,
@@ -140,6 +143,8 @@ impl Node {
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
             whitelist: config.whitelist(),
             own: OnceLock::new(),
+            event_routes: EventRoutes::find(config)
+                .map_err(|error| format!("no pipe to the event routes: {error}"))?,
             log_level: Level::from_number(i64::from(config.log_level())),
             epoch_ns: clock::now_ns(),
             region_bytes: region.bytes(),

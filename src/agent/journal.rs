@@ -1,8 +1,8 @@
 //! The one voice: a log line for each change of state, in words that grep well, and never more than
-//! a hundred in a second.
+//! a hundred in a second. The script's event routes hear of the same changes, and of all of them.
 //!
-//! Called by the agent with the events that workers and commands sent. It shows texts of strangers
-//! in printable form only.
+//! Called by the agent with the events that workers and commands sent, or that Redis told of. It
+//! shows texts of strangers in printable form only.
 
 use crate::engine::facts::{Now, Origin};
 use crate::kamailio::log;
@@ -29,8 +29,11 @@ impl Journal {
         }
     }
 
-    /// Writes the line of an event, or counts it if there were too many.
+    /// Tells the event routes; writes the line of an event, or counts it if there were too many.
     pub fn write(&mut self, event: &Event, now: Now) {
+        if let Some(routes) = &self.node.event_routes {
+            routes.tell(self.node, event);
+        }
         self.flush(now);
         if self.lines == LINES_MAX {
             self.left_out += 1;

@@ -15,7 +15,6 @@ pub mod supervisor;
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -59,7 +58,13 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
     if !process::die_with(supervisor) {
         return 0;
     }
-    process::close_others(&[node.events.as_raw_fd()]);
+    let mut keep = vec![node.events.read_end()];
+    keep.extend(
+        node.event_routes
+            .iter()
+            .map(|routes| routes.pipe().write_end()),
+    );
+    process::close_others(&keep);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -78,6 +78,7 @@ pub struct Config {
     redis: Redis,
     state_file: Option<String>,
     rdns: Rdns,
+    event_callback: Option<String>,
     mode: Mode,
     log_level: i32,
     read_file: ReadFile,
@@ -127,6 +128,7 @@ impl Config {
             redis: Redis::default(),
             state_file: None,
             rdns: Rdns::default(),
+            event_callback: None,
             mode: Mode::Enforce,
             log_level: 1,
             read_file,
@@ -244,6 +246,11 @@ impl Config {
     /// `rdns_trusted` and its kin, and `resolver`.
     pub fn rdns(&self) -> &Rdns {
         &self.rdns
+    }
+
+    /// `event_callback`: the function of a KEMI script that hears of events.
+    pub fn event_callback(&self) -> Option<&str> {
+        self.event_callback.as_deref()
     }
 
     /// `mode`.

@@ -305,12 +305,21 @@ pub const PARAMETERS: &[Parameter] = &[
         },
     ),
     Parameter::once(
+        "event_callback",
+        "none",
+        "function of a KEMI script that is called for each ban, unban and revocation",
+        set_event_callback,
+    ),
+    Parameter::once(
         "log_level",
         "1",
         "Kamailio's log level of the one line per state change",
         set_log_level,
     ),
 ];
+
+/// Longest name of a script's function, in bytes.
+const FUNCTION_MAX: usize = 64;
 
 /// A table's size: at least 1024 entries and, for the tables' masks, a power of two.
 fn table(given: Given<'_>, most: u64, unit: &str) -> Result<usize, String> {
@@ -344,6 +353,20 @@ fn set_ban_max_time(config: &mut Config, given: Given<'_>) -> Outcome {
         return Err(given.refuse("is shorter than ban_time", allowed));
     }
     config.policy.bans.longest = longest;
+    Ok(None)
+}
+
+fn set_event_callback(config: &mut Config, given: Given<'_>) -> Outcome {
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':');
+    let named = given
+        .text
+        .starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if !named || given.text.len() > FUNCTION_MAX || !given.text.chars().all(letter) {
+        let allowed =
+            format!("a letter or '_', and up to {FUNCTION_MAX} letters, digits, '_', '.' and ':'");
+        return Err(given.refuse("is not the name of a function", allowed));
+    }
+    config.event_callback = Some(given.text.into());
     Ok(None)
 }
 

@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod counters;
 pub mod entry;
+pub mod events;
 mod kemi;
 pub mod log;
 pub mod message;

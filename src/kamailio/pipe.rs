@@ -6,7 +6,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 /// The longest record that the kernel writes in one piece.
 pub const RECORD_MAX: usize = libc::PIPE_BUF;
@@ -76,6 +76,16 @@ impl Pipe {
         unsafe { BorrowedFd::borrow_raw(self.read) }.try_clone_to_owned()
     }
 
+    /// The end of the reader, for its list of descriptors to keep.
+    pub fn read_end(&self) -> RawFd {
+        self.read
+    }
+
+    /// The end of a writer, likewise.
+    pub fn write_end(&self) -> RawFd {
+        self.write
+    }
+
     /// Waits until something can be read, at most so many milliseconds; a signal ends the wait
     /// early. True when there is something.
     pub fn wait(&self, milliseconds: u16) -> bool {
@@ -86,13 +96,6 @@ impl Pipe {
         };
         // SAFETY: One structure is passed, and its number is one.
         unsafe { libc::poll(&raw mut poll, 1, c_int::from(milliseconds)) > 0 }
-    }
-}
-
-/// The read end, for the list of descriptors to keep.
-impl AsRawFd for Pipe {
-    fn as_raw_fd(&self) -> RawFd {
-        self.read
     }
 }
 

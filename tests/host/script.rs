@@ -101,6 +101,10 @@ pub fn lua() -> String {
         "  KSR.pvx.evalx(\"$var(answer)\", \"X-Sec: {VARIABLES}\")\n\
          \x20 KSR.hdr.append_to_reply(KSR.pv.gete(\"$var(answer)\") .. \"\\r\\n\")\n\
          \x20 KSR.sl.sl_send_reply(200, \"rc \" .. rc)\n\
+         end\n\
+         function ksr_sec_event(event)\n\
+         \x20 KSR.notice(\"heard \" .. event .. \" \" .. KSR.pv.gete(\"$sec(ip)\") .. \" \"\n\
+         \x20   .. KSR.pv.gete(\"$sec(reason)\") .. \" \" .. KSR.pv.get(\"$sec(ban_ttl)\") .. \"\\n\")\n\
          end\n"
     );
     script
@@ -131,6 +135,10 @@ pub fn python() -> String {
         "        KSR.pvx.evalx(\"$var(answer)\", \"X-Sec: {VARIABLES}\")\n\
          \x20       KSR.hdr.append_to_reply(KSR.pv.gete(\"$var(answer)\") + \"\\r\\n\")\n\
          \x20       KSR.sl.sl_send_reply(200, \"rc %d\" % rc)\n\
+         \x20       return 1\n\n\
+         \x20   def ksr_sec_event(self, msg, event):\n\
+         \x20       KSR.notice(\"heard %s %s %s %d\\n\" % (event, KSR.pv.gete(\"$sec(ip)\"),\n\
+         \x20           KSR.pv.gete(\"$sec(reason)\"), KSR.pv.get(\"$sec(ban_ttl)\")))\n\
          \x20       return 1\n"
     );
     script

@@ -44,6 +44,7 @@ const GOOD: &[(&str, &[&str])] = &[
     ("ban_min_prefix", &["16/32", "24/48"]),
     ("whitelist_min_prefix", &["8/19", "16/32"]),
     ("mode", &["enforce", "shadow"]),
+    ("event_callback", &["ksr_sec_event", "_f", "Sec.event"]),
     ("log_level", &["1", "-1", "3"]),
 ];
 
@@ -173,6 +174,7 @@ const BAD: &[(&str, &[&str])] = &[
         &["", "-5", "8", "33/19", "8/129", "a/b"],
     ),
     ("mode", &["", "-5", "enforced", "SHADOW", "off"]),
+    ("event_callback", &["", "-5", "5", "two words", "f()"]),
     ("log_level", &["", "-99", "99", "debug"]),
 ];
 

@@ -6,7 +6,7 @@ use crate::README;
 use crate::host::{Config, isolate};
 
 /// The modules that the pieces need.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "kex",
     "corex",
     "tm",
@@ -22,6 +22,7 @@ const MODULES: [&str; 16] = [
     "htable",
     "pike",
     "ndb_redis",
+    "exec",
     "sec",
 ];
 

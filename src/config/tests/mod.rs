@@ -116,6 +116,7 @@ fn single_values_warn_when_given_twice() {
     for parameter in PARAMETERS.iter().filter(|parameter| !parameter.repeatable) {
         let text = match (parameter.name, parameter.default) {
             ("redis_url", _) => "redis://127.0.0.1",
+            ("event_callback", _) => "on_event",
             (_, "none") => "/trunks",
             (_, default) => default,
         };
