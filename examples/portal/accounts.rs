@@ -70,7 +70,16 @@ impl Accounts {
             same(password, &expected.password)
         };
         let account = subscriber.filter(|one| right && !one.password.is_empty());
-        Ok(account.map(|one| format!("{}@{}", one.username, one.domain)))
+        Ok(account.map(Subscriber::account))
+    }
+
+    /// Whether there still is an account `user@domain`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn holds(&self, account: &str) -> Result<bool, String> {
+        let subscribers = self.read()?;
+        Ok(subscribers.iter().any(|one| one.account() == account))
     }
 
     fn read(&self) -> Result<Vec<Subscriber>, String> {
@@ -116,6 +125,10 @@ impl Columns {
 }
 
 impl Subscriber {
+    fn account(&self) -> String {
+        format!("{}@{}", self.username, self.domain)
+    }
+
     fn is_called(&self, name: &str) -> bool {
         let whole = name
             .strip_prefix(self.username.as_str())

@@ -284,6 +284,15 @@ async fn free(
         let text = pages::moved(visitor.address);
         return show(&site, &visitor, &session, StatusCode::CONFLICT, Some(text)).await;
     }
+    match site.accounts.holds(&session.account) {
+        Ok(true) => {}
+        // His account was taken from him: the session goes with it.
+        Ok(false) => return leave(&site, &headers, &visitor),
+        Err(error) => {
+            eprintln!("portal: {error}");
+            return pages::notice(StatusCode::SERVICE_UNAVAILABLE, pages::NOTHING_CHANGED);
+        }
+    }
     let mut link = match site.fleet.link().await {
         Ok(link) => link,
         Err(error) => return unavailable(&error, pages::NOTHING_CHANGED),
@@ -354,7 +363,12 @@ async fn sign_out(
     if !form.is_ok_and(|Form(form)| same(&session.token, &form.token)) {
         return pages::notice(StatusCode::FORBIDDEN, pages::FOREIGN_FORM);
     }
-    if let Some(name) = Cookie::Session.of(&headers, visitor.https) {
+    leave(&site, &headers, &visitor)
+}
+
+/// Ends the session and shows the way back in.
+fn leave(site: &Site, headers: &HeaderMap, visitor: &Visitor) -> Response {
+    if let Some(name) = Cookie::Session.of(headers, visitor.https) {
         site.sessions.end(name);
     }
     let cookie = Cookie::Session.set("", visitor.https);

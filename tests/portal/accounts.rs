@@ -105,3 +105,18 @@ fn a_changed_table_counts_at_once() {
     let answer = portal.from("203.0.113.7").sign_in("alice", "looking-glass");
     answer.expect(503, "Signing in is not possible at the moment.");
 }
+
+#[test]
+fn who_loses_his_account_can_free_nothing_any_more() {
+    let redis = Store::start();
+    let accounts = Accounts::usual();
+    let portal = Portal::with(&accounts.file(), &redis, &["--proxy", "127.0.0.1"]);
+    let mut customer = portal.from("203.0.113.7");
+    let page = customer.enter("alice", "wonderland");
+    fs::remove_file(accounts.file()).expect("it can be removed");
+    customer.press(&page).expect(503, "it was not freed");
+    accounts.replace("2:bob:example.org:builder:-:-\n");
+    assert_eq!(customer.press(&page).status, 303);
+    customer.get("/").expect(200, "Sign in");
+    assert_eq!(redis.keys("white_list:"), [""; 0]);
+}
