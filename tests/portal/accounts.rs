@@ -43,6 +43,7 @@ fn names_and_passwords_are_compared_exactly() {
         ("Alice", "wonderland", false),
         ("alice", "wonderland ", false),
         ("alice", "wonderlan", false),
+        ("alice", "wonderland\0", false),
         ("alice", "", false),
         // Who has two accounts says which.
         ("carol", "first", false),
