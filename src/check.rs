@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use crate::engine::decide::{decide, decide_offence};
+use crate::engine::decide::{decide, decide_offence, depends_on_content};
 use crate::engine::facts::{Facts, Offence, Origin, Standing};
 use crate::engine::policy::method_bit;
 use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
@@ -19,6 +19,7 @@ use crate::script::{NO, YES, address, answer, number};
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::ledger::{Aspect, Key};
 use crate::shared::statistics::Count;
+use crate::user_agents::{Pattern, Tier};
 
 /// `sec_check([ip])`: the whole decision.
 pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
@@ -39,6 +40,9 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     // Only where somebody may be muted is it worth asking who this claims to be.
     facts.muted = standing.mutes
         && user(node, message, &[]).is_some_and(|user| node.ledger.muted(key, user, facts.now));
+    if node.policy.agent_check && depends_on_content(&facts, &standing) {
+        facts.scanner = agent(node, message).is_some_and(|agent| agent.tier() == Tier::Scanner);
+    }
     let decision = decide(
         &node.policy,
         &facts,
@@ -123,6 +127,19 @@ pub fn strike(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     offend(node, message, reason, weight, None)
 }
 
+/// `sec_check_agent()`: 1, or -1 for a known scanner, -2 for a suspect. Changes nothing.
+pub fn check_agent(message: &Message<'_>, _: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    if !message.is_request() {
+        return YES;
+    }
+    match agent(node, message).map(Pattern::tier) {
+        None => YES,
+        Some(Tier::Scanner) => -1,
+        Some(Tier::Suspect) => -2,
+    }
+}
+
 /// The names of `$sec(…)`, in the order that [`variable`] counts them.
 pub const VARIABLES: &[&str] = &["ip", "verdict", "reason", "ban_ttl", "strikes"];
 
@@ -144,6 +161,10 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
     match name {
         Some(&"ip") => last.key.source.to_string().into(),
         Some(&"verdict") => PvValue::Int(i64::from(last.decision.verdict.code())),
+        Some(&"reason") if last.decision.reason == Reason::AGENT => {
+            let pattern = agent(node, message).map_or("", Pattern::text);
+            format!("agent:{pattern}").into()
+        }
         Some(&"reason") => node.reason_text(last.decision.reason).into(),
         Some(&"ban_ttl") => PvValue::Int(match standing.banned(now, true) {
             true => seconds_left(standing.ban.until, now),
@@ -289,6 +310,7 @@ fn facts(node: &Node, message: &Message<'_>, address: IpAddr, given: bool, key: 
         // A handshake validates the address of the connection, not one that a header names.
         validated: !given && message.transport().is_validated(),
         method: method_bit(message.method()).unwrap_or(0),
+        scanner: false,
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
         muted: false,
@@ -321,6 +343,11 @@ fn effective(verdict: Verdict, shadow: bool) -> i32 {
     } else {
         verdict.code()
     }
+}
+
+/// The pattern that the request's User-Agent matches.
+fn agent<'n>(node: &'n Node, message: &Message<'_>) -> Option<&'n Pattern> {
+    node.user_agents.find(message.user_agent()?)
 }
 
 /// The user that authentication was about: the argument, or the user of From; with the domain

@@ -28,6 +28,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         listed: node.is_listed(address),
         validated: false,
         method: 0,
+        scanner: false,
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
         muted: false,
@@ -110,6 +111,7 @@ fn advice(node: &Node, standing: &Standing, facts: &Facts, verdict: Verdict) -> 
         Verdict::DenyNewBan => {
             format!("the next request would ban it: sec.whitelist_add {source} prevents that")
         }
+        Verdict::DenyContent => "it is refused for what it is, whoever sends it".into(),
         Verdict::DenyLimited => "it is over a limit; waiting frees it".into(),
         _ if facts.own => "nothing: it is this server's own address".into(),
         _ if facts.listed => "nothing: it is always allowed".into(),

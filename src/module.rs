@@ -106,6 +106,12 @@ const FUNCTIONS: &[Function] = &[
         run: check::strike,
     },
     Function {
+        script: &["sec_check_agent"],
+        args: 0..=0,
+        kemi: &[("check_agent", &[])],
+        run: check::check_agent,
+    },
+    Function {
         script: &["sec_count"],
         args: 3..=3,
         kemi: &[("count", &[TEXT, NUMBER, NUMBER])],

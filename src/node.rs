@@ -28,6 +28,7 @@ use crate::shared::statistics::{Count, Statistics};
 use crate::shared::status::Status;
 use crate::shared::words::Words;
 use crate::source::Source;
+use crate::user_agents::UserAgents;
 
 /// How long the first reading of the fleet's keys may keep bans back, in milliseconds.
 const LOADING_MS_MAX: u64 = 10_000;
@@ -51,6 +52,8 @@ pub struct Node {
     pub counts: Rates,
     /// The script's own reasons.
     pub words: Words,
+    /// Patterns of scanners.
+    pub user_agents: UserAgents,
     /// Mode, and the agent's signs of life.
     pub status: Status,
     /// Texts of the agent for `sec.status`.
@@ -136,6 +139,7 @@ impl Node {
             statistics: Statistics::new(region.take(Statistics::WORDS)),
             status: Status::new(region.take(Status::WORDS)),
             words: Words::new(region.take(Words::WORDS)),
+            user_agents: config.user_agents(),
             notes: Notes::new(region.take(Notes::WORDS)),
             redis: config.redis().clone(),
             state_file: config.state_file().map(str::to_owned),

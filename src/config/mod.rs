@@ -9,6 +9,7 @@
 //! is reported by whichever comes second. A failed [`Config::set`] changes nothing.
 #![forbid(unsafe_code)]
 
+mod agents;
 mod compound;
 pub mod list;
 mod parameters;
@@ -29,6 +30,7 @@ use crate::cidr::{MinPrefix, PrefixMap};
 use crate::domain::Domain;
 use crate::engine::policy::{Bans, Policy, Scope};
 use crate::gcra::Quota;
+use crate::user_agents::{Pattern, UserAgents};
 use rate::Rate;
 use value::{DAY, Given, Shown};
 use whitelist::Whitelist;
@@ -71,6 +73,8 @@ pub struct Config {
     policy: Policy,
     rates: Vec<Rate>,
     whitelist: Whitelist,
+    /// What `agent_file` holds.
+    agents: Option<Vec<Pattern>>,
     ban_min_prefix: MinPrefix,
     table_size: usize,
     ledger_size: usize,
@@ -118,9 +122,11 @@ impl Config {
                 trust_rate: quota(120, 2),
                 unban_grace: 60,
                 rdns: Rdns::default().rule(),
+                agent_check: false,
             },
             rates: vec![Rate::built_in()],
             whitelist: Whitelist::default(),
+            agents: None,
             ban_min_prefix: MinPrefix { v4: 16, v6: 32 },
             table_size: 1 << 20,
             ledger_size: 1 << 18,
@@ -216,6 +222,14 @@ impl Config {
     /// `ban_min_prefix`.
     pub fn ban_min_prefix(&self) -> MinPrefix {
         self.ban_min_prefix
+    }
+
+    /// `agent_file`, or the built-in list.
+    pub fn user_agents(&self) -> UserAgents {
+        match &self.agents {
+            Some(patterns) => UserAgents::new(patterns.clone()),
+            None => UserAgents::built_in(),
+        }
     }
 
     /// `table_size`: sources to track, a power of two.

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::value::{DAY, Given, Span, YEAR};
-use super::{Config, Mode, rate, rdns, redis, whitelist};
+use super::{Config, Mode, agents, rate, rdns, redis, whitelist};
 use crate::cidr::MinPrefix;
 use crate::engine::policy::Scope;
 
@@ -290,6 +290,21 @@ pub const PARAMETERS: &[Parameter] = &[
         "system",
         "the name server to ask; otherwise those of /etc/resolv.conf",
         rdns::set_resolver,
+    ),
+    Parameter::once(
+        "agent_check",
+        "0",
+        "whether requests with the User-Agent of a scanner are refused",
+        |config, given| {
+            config.policy.agent_check = given.number(0..=1, "")? == 1;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
+        "agent_file",
+        "none",
+        "file of patterns of User-Agents, one a line, instead of the built-in list",
+        agents::set_file,
     ),
     Parameter::once(
         "mode",

@@ -1,5 +1,5 @@
 //! The rules, in their order: own address, static whitelist, dynamic whitelist with its ceiling,
-//! ban, rates (a trusted source has a ceiling of its own), and for offences strikes; an offence
+//! ban, scanner, rates (a trusted source has a ceiling of its own), and for offences strikes; an offence
 //! ends in grace, a limit or a ban.
 //!
 //! Pure; called once per request by `check.rs`. It counts nothing itself: charging a limit is the
@@ -40,10 +40,20 @@ pub fn decide(
     if facts.muted {
         return answer(Verdict::DenyContent, Reason::AUTH);
     }
+    if facts.scanner {
+        return answer(Verdict::DenyContent, Reason::AGENT);
+    }
     if standing.trusted(facts.now) && !rates.charge_ceiling(&policy.trust_rate) {
         return answer(Verdict::DenyLimited, Reason::TRUST_RATE);
     }
     limited(policy, facts, standing, rates)
+}
+
+/// Whether anything but the sender counts: if not, nobody need look at what the request says.
+pub fn depends_on_content(facts: &Facts, standing: &Standing) -> bool {
+    always_allowed(facts).is_none()
+        && !standing.whitelisted(facts.now)
+        && !standing.banned(facts.now, facts.shadow)
 }
 
 /// Decides on an offence that was reported and has been added to `standing`.

@@ -59,6 +59,9 @@ pub struct Facts {
     pub shadow: bool,
     /// The user that it claims to come from is muted at this address.
     pub muted: bool,
+    /// The User-Agent is a scanner's. Only looked at with `agent_check`, and where it matters:
+    /// see [`super::decide::depends_on_content`].
+    pub scanner: bool,
     /// The fleet's whitelist is not known yet: limit, but do not ban.
     pub loading: bool,
 }

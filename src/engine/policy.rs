@@ -36,6 +36,8 @@ pub struct Policy {
     pub trust_rate: Quota,
     /// `unban_grace`: seconds after an unban in which offences limit but do not ban.
     pub unban_grace: u64,
+    /// `agent_check`: requests whose User-Agent is a scanner's are refused.
+    pub agent_check: bool,
     /// `rdns_trusted` and its kin: whose names spare them a ban.
     pub rdns: Rdns,
 }

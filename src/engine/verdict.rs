@@ -72,6 +72,8 @@ impl Reason {
     pub const MANUAL: Reason = Reason(8);
     /// More words of the script than the module remembers.
     pub const OTHER: Reason = Reason(9);
+    /// The User-Agent of a scanner, `agent_check`.
+    pub const AGENT: Reason = Reason(10);
 
     const FIRST_LIMIT: u8 = 16;
     /// First number of a script's own words.
@@ -109,6 +111,7 @@ impl Reason {
             Reason::AUTH => "auth",
             Reason::WHITELIST_USERS => "whitelist_users",
             Reason::MANUAL => "manual",
+            Reason::AGENT => "agent",
             Reason(number) if number >= Self::FIRST_WORD => return word(number - Self::FIRST_WORD),
             Reason(number) if number >= Self::FIRST_LIMIT => {
                 let limit = policy.limits.get(usize::from(number - Self::FIRST_LIMIT));

@@ -9,6 +9,7 @@
 #[path = "../host/mod.rs"]
 mod host;
 
+mod agents;
 mod bans;
 mod commands;
 mod embedded;

@@ -43,6 +43,7 @@ const GOOD: &[(&str, &[&str])] = &[
     ("unban_grace", &["60s", "0"]),
     ("ban_min_prefix", &["16/32", "24/48"]),
     ("whitelist_min_prefix", &["8/19", "16/32"]),
+    ("agent_check", &["0", "1"]),
     ("mode", &["enforce", "shadow"]),
     ("event_callback", &["ksr_sec_event", "_f", "Sec.event"]),
     ("log_level", &["1", "-1", "3"]),

@@ -122,7 +122,13 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<Option<String>, S
 }
 
 fn config() -> Config {
-    Config::with_files(|_, _| Ok(b"192.0.2.1\n".to_vec()))
+    Config::with_files(|path, _| {
+        let line: &[u8] = match path {
+            "/etc/kamailio/agents.list" => b"scanner sipcli\n",
+            _ => b"192.0.2.1\n",
+        };
+        Ok(line.to_vec())
+    })
 }
 
 #[test]

@@ -10,6 +10,9 @@ use proptest::prelude::*;
 fn files(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
     match path {
         "/trunks" => Ok(b"192.0.2.1\n198.51.100.0/24 # carrier\n".to_vec()),
+        "/agents" => Ok(b"scanner =smap # exactly\n\nsuspect SIP Call\n".to_vec()),
+        "/no agents" => Ok(b"scanner\n".to_vec()),
+        "/empty" => Ok(b"# nothing\n".to_vec()),
         "/other" => Ok(b"203.0.113.1".to_vec()),
         "/wide" => Ok(b"10.0.0.0/7".to_vec()),
         "/bad" => Ok(b"192.0.2.1\nsip..example.com".to_vec()),
@@ -117,6 +120,7 @@ fn single_values_warn_when_given_twice() {
         let text = match (parameter.name, parameter.default) {
             ("redis_url", _) => "redis://127.0.0.1",
             ("event_callback", _) => "on_event",
+            ("agent_file", _) => "/agents",
             (_, "none") => "/trunks",
             (_, default) => default,
         };
@@ -150,6 +154,7 @@ fn numbers_and_times_are_taken_in_either_form() {
         ("ledger_size", Value::Text("1024")),
         ("count_table_size", Value::Text("100000")),
         ("mode", Value::Text("shadow")),
+        ("agent_check", Value::Number(1)),
         ("ban_min_prefix", Value::Text("24/48")),
         ("whitelist_rate", Value::Text("limit=500;window=1m")),
         ("trust_rate", Value::Text("window=5;limit=200")),
@@ -170,6 +175,7 @@ fn numbers_and_times_are_taken_in_either_form() {
         (31_536_000, 0)
     );
     assert_eq!((policy.trust_time, policy.unban_grace), (0, 90));
+    assert!(policy.agent_check);
     assert_eq!(policy.whitelist_rate, Quota::new(500, 60).unwrap());
     assert_eq!(policy.trust_rate, Quota::new(200, 5).unwrap());
     assert_eq!((policy.ipv6_prefix, policy.limits[0].per), (56, (32, 56)));
@@ -239,6 +245,24 @@ fn defaults_give_way_to_what_was_set() {
     assert_eq!((shortest.first, shortest.longest), (60, 60));
     let short_prefix = config(&[("whitelist_min_prefix", "7/7"), ("whitelist", "fc00::/7")]);
     assert!(!short_prefix.whitelist().is_empty());
+}
+
+#[test]
+fn a_file_of_agents_replaces_the_built_in_list() {
+    let built_in = Config::default().user_agents();
+    assert!(built_in.find(b"friendly-scanner").is_some());
+    let own = config(&[("agent_file", "/agents")]).user_agents();
+    assert_eq!(own.len(), 2);
+    assert!(own.find(b"smap").is_some() && own.find(b"friendly-scanner").is_none());
+    let error = refusal(&[("agent_file", "/no agents")]);
+    let start = "agent_file: \"/no agents\" line 1: \"scanner\" has no text; allowed: scanner or";
+    assert!(error.starts_with(start), "{error}");
+    let error = refusal(&[("agent_file", "/trunks")]);
+    assert!(error.contains("does not begin with a tier"), "{error}");
+    assert_eq!(
+        warning(&[("agent_file", "/empty")]),
+        "agent_file: \"/empty\" has no pattern: no User-Agent is known"
+    );
 }
 
 #[test]
