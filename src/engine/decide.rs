@@ -248,3 +248,7 @@ fn answer(verdict: Verdict, reason: Reason) -> Decision {
 #[cfg(test)]
 #[path = "decide_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+mod content_tests;

@@ -5,7 +5,7 @@ use crate::engine::facts::{Ban, Now};
 use crate::engine::policy::{Bans, Rdns, method_bit};
 use crate::source::Source;
 
-const NOW: u64 = 50_000;
+pub(super) const NOW: u64 = 50_000;
 
 fn limit(name: &str, count: Count, action: Action) -> Limit {
     let quota = Quota::new(30, 2).unwrap();
@@ -47,7 +47,7 @@ fn policy(limits: Vec<Limit>) -> Policy {
     }
 }
 
-fn facts() -> Facts {
+pub(super) fn facts() -> Facts {
     Facts {
         now: Now::from_ns(NOW * 1_000_000),
         source: Source::new("192.0.2.1".parse().unwrap(), 64),
@@ -62,7 +62,7 @@ fn facts() -> Facts {
     }
 }
 
-fn standing() -> Standing {
+pub(super) fn standing() -> Standing {
     Standing::default()
 }
 
@@ -77,7 +77,7 @@ fn auth() -> Offence {
     because(Reason::AUTH)
 }
 
-fn banned() -> Standing {
+pub(super) fn banned() -> Standing {
     let ban = Ban {
         until: NOW + 9,
         reason: Reason::AUTH,
@@ -88,10 +88,10 @@ fn banned() -> Standing {
 
 /// Rates that are within or over, and remember what was charged.
 #[derive(Default)]
-struct Fixed {
+pub(super) struct Fixed {
     over: Vec<usize>,
     over_ceiling: bool,
-    charged: Vec<usize>,
+    pub(super) charged: Vec<usize>,
     ceilings: Vec<u32>,
 }
 
@@ -109,11 +109,11 @@ impl Rates for Fixed {
     }
 }
 
-fn requests() -> Policy {
+pub(super) fn requests() -> Policy {
     policy(vec![limit("burst", Count::Requests, Action::Ban)])
 }
 
-fn over() -> Fixed {
+pub(super) fn over() -> Fixed {
     Fixed {
         over: vec![0, 1, 2, 3],
         over_ceiling: true,
@@ -121,7 +121,7 @@ fn over() -> Fixed {
     }
 }
 
-fn code(decision: &Decision) -> (i32, Reason) {
+pub(super) fn code(decision: &Decision) -> (i32, Reason) {
     (decision.verdict.code(), decision.reason)
 }
 
@@ -286,38 +286,6 @@ fn a_trusted_source_is_limited_and_never_banned_by_requests() {
         (code(&decision), decision.change),
         ((-4, Reason::limit(0)), Change::None)
     );
-}
-
-#[test]
-fn a_scanner_is_denied_for_what_it_is() {
-    let facts = Facts {
-        scanner: true,
-        validated: true,
-        ..facts()
-    };
-    let trusted = Standing {
-        trusted_until: NOW + 1,
-        ..standing()
-    };
-    for standing in [standing(), trusted] {
-        let mut rates = over();
-        let decision = decide(&requests(), &facts, &standing, &mut rates);
-        assert_eq!(code(&decision), (-5, Reason::AGENT));
-        assert_eq!((decision.change, rates.charged.len()), (Change::None, 0));
-        assert!(depends_on_content(&facts, &standing));
-    }
-    let whitelisted = Standing {
-        whitelisted_until: NOW + 1,
-        ..standing()
-    };
-    let within = &mut Fixed::default();
-    for (standing, expected) in [(whitelisted, 2), (banned(), -1)] {
-        let decision = decide(&requests(), &facts, &standing, within);
-        assert_eq!(decision.verdict.code(), expected);
-        assert!(!depends_on_content(&facts, &standing));
-    }
-    let own = Facts { own: true, ..facts };
-    assert!(!depends_on_content(&own, &standing()));
 }
 
 #[test]
