@@ -13,6 +13,7 @@ use crate::engine::policy::method_bit;
 use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::event_routes;
 use crate::kamailio::{Arg, Message, PvValue};
+use crate::lists::Membership;
 use crate::node::{Node, node, seconds_left};
 use crate::orders;
 use crate::script::{NO, YES, address, answer, number};
@@ -35,11 +36,12 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     if !message.is_first_seen() {
         return YES; // it was counted when it came in, in another process
     }
-    let mut facts = facts(node, message, address, given, key);
+    let (mut facts, lists) = facts(node, message, address, given, key);
     let standing = node.ledger.standing(key, facts.now);
     // Only where somebody may be muted is it worth asking who this claims to be.
     facts.muted = standing.mutes
         && user(node, message, &[]).is_some_and(|user| node.ledger.muted(key, user, facts.now));
+    let standing = lists.join(standing, facts.now, facts.shadow);
     if node.policy.agent_check && depends_on_content(&facts, &standing) {
         facts.scanner = agent(node, message).is_some_and(|agent| agent.tier() == Tier::Scanner);
     }
@@ -55,6 +57,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     remember(
         message,
         Last {
+            address,
             key,
             code,
             decision,
@@ -67,24 +70,27 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
 pub fn is_whitelisted(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
     let (address, _) = address(node, message, args);
-    let now = node.now();
+    let (key, now) = (node.key(address), node.now());
+    let lists = node.membership(address, now);
     let entry = || {
-        node.ledger
-            .standing(node.key(address), now)
-            .whitelisted(now)
+        let standing = node.ledger.standing(key, now);
+        let standing = lists.join(standing, now, node.status.shadow());
+        standing.whitelisted(now)
     };
-    answer(node.is_own(address) || node.is_listed(address) || entry())
+    answer(node.is_own(address) || lists.listed || entry())
 }
 
 /// `sec_is_banned([ip])`: whether `sec_check` would refuse it for a ban. Changes nothing.
 pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
     let (address, _) = address(node, message, args);
-    if node.is_own(address) || node.is_listed(address) {
+    let (key, now) = (node.key(address), node.now());
+    let lists = node.membership(address, now);
+    if node.is_own(address) || lists.listed {
         return NO;
     }
-    let now = node.now();
-    let standing = node.ledger.standing(node.key(address), now);
+    let standing = node.ledger.standing(key, now);
+    let standing = lists.join(standing, now, node.status.shadow());
     answer(standing.banned(now, false) && !standing.whitelisted(now))
 }
 
@@ -157,7 +163,7 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
         return PvValue::Null;
     };
     let now = node.now();
-    let standing = node.ledger.standing(last.key, now);
+    let standing = node.standing(last.address, last.key, now);
     match name {
         Some(&"ip") => last.key.source.to_string().into(),
         Some(&"verdict") => PvValue::Int(i64::from(last.decision.verdict.code())),
@@ -188,7 +194,7 @@ fn offend(
     }
     let address = message.source_ip();
     let key = node.key(address);
-    let mut facts = facts(node, message, address, false, key);
+    let (mut facts, lists) = facts(node, message, address, false, key);
     // Credentials that answer our challenge came from who received it.
     facts.validated |= reason == Reason::AUTH;
     node.count(Count::Strikes, u64::from(weight));
@@ -197,6 +203,7 @@ fn offend(
         return YES;
     }
     let standing = node.ledger.strike(key, user, weight, facts.now);
+    let standing = lists.join(standing, facts.now, facts.shadow);
     let meters = &mut node.meters(key, facts.now);
     let user_strikes = user.map_or(0, |user| node.ledger.user_strikes(key, user, facts.now));
     let reported = Offence {
@@ -300,13 +307,21 @@ fn origin(reason: Reason) -> Origin {
     if strike { Origin::Strike } else { Origin::Rate }
 }
 
-fn facts(node: &Node, message: &Message<'_>, address: IpAddr, given: bool, key: Key) -> Facts {
+/// What the rules are told of a request, and what the lists say of its address.
+fn facts(
+    node: &Node,
+    message: &Message<'_>,
+    address: IpAddr,
+    given: bool,
+    key: Key,
+) -> (Facts, Membership) {
     let now = node.now();
-    Facts {
+    let lists = node.membership(address, now);
+    let facts = Facts {
         now,
         source: key.source,
         own: node.is_own(address),
-        listed: node.is_listed(address),
+        listed: lists.listed,
         // A handshake validates the address of the connection, not one that a header names.
         validated: !given && message.transport().is_validated(),
         method: method_bit(message.method()).unwrap_or(0),
@@ -314,7 +329,8 @@ fn facts(node: &Node, message: &Message<'_>, address: IpAddr, given: bool, key: 
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
         muted: false,
-    }
+    };
+    (facts, lists)
 }
 
 fn count(node: &Node, decision: &Decision, shadow: bool) {
@@ -365,6 +381,7 @@ fn user(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Option<u128> {
 /// A decision of this process.
 #[derive(Clone, Copy)]
 struct Last {
+    address: IpAddr,
     key: Key,
     code: i32,
     decision: Decision,

@@ -6,21 +6,21 @@
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::engine::facts::{Now, Origin, Standing};
+use crate::cidr::Prefix;
+use crate::engine::facts::{Now, Origin};
 use crate::engine::verdict::Reason;
 use crate::kamailio::{Rpc, RpcStruct};
+use crate::networks::{self, Target};
 use crate::node::{Node, node, seconds_left};
 use crate::orders;
 use crate::shared::notes::Note;
+use crate::shared::snapshot::Section;
 use crate::shared::statistics::Count;
-use crate::source::Source;
 
-/// Entries of a list in one reply, unless the operator says otherwise.
-const PAGE: i64 = 50;
-/// The most entries that one reply holds: more would not fit the control socket's.
-const PAGE_MAX: i64 = 200;
-/// An agent that was not seen for so long is away.
-const AGENT_SILENCE_MS_MAX: u64 = 3000;
+/// Who gives these orders.
+const BY: Origin = Origin::Operator;
+/// The list that `sec.reload` reads anew, by its parameter.
+pub const WHITELIST_FILE: &str = "whitelist_file";
 
 /// `sec.status`.
 pub fn status(rpc: &mut Rpc<'_>) {
@@ -29,10 +29,6 @@ pub fn status(rpc: &mut Rpc<'_>) {
     };
     let now = node.now();
     let census = node.ledger.census();
-    let alive = node
-        .status
-        .agent_silence_ms(now)
-        .is_some_and(|ms| ms <= AGENT_SILENCE_MS_MAX);
     let mut reply = rpc.structure();
     reply
         .text(c"version", env!("CARGO_PKG_VERSION"))
@@ -42,15 +38,30 @@ pub fn status(rpc: &mut Rpc<'_>) {
         .int(c"sources", node.status.sources().cast_signed())
         .int(c"ledger_records", census.records().cast_signed())
         .int(c"ledger_size", node.ledger.capacity() as i64)
-        .int(c"active_bans", census.bans().cast_signed())
-        .int(c"active_whitelist", census.whitelisted().cast_signed())
+        .int(c"active_bans", node.active_bans().cast_signed())
+        .int(c"active_whitelist", node.active_whitelist().cast_signed())
         .int(c"trusted", census.trusted().cast_signed())
-        .text(c"agent", if alive { "up" } else { "down" })
+        .text(c"agent", if node.has_agent(now) { "up" } else { "down" })
         .int(c"agent_pid", node.status.agent_pid().cast_signed())
         .int(
             c"agent_restarts",
             node.status.agent_starts().saturating_sub(1).cast_signed(),
         );
+    if node.whitelist_sources.file.is_some() {
+        let note = node.notes.read(Note::WhitelistFile);
+        reply.text(
+            c"whitelist_file",
+            if note.is_empty() {
+                "as at the start"
+            } else {
+                &note
+            },
+        );
+    }
+    reply.int(
+        c"lists_published",
+        node.lists.snapshot.generation().cast_signed(),
+    );
     redis_status(node, now, &mut reply);
     for (name, count) in [
         (c"checks", Count::Checks),
@@ -95,7 +106,7 @@ pub fn ban(rpc: &mut Rpc<'_>) {
     else {
         return;
     };
-    let Some(address) = address(rpc, node, &ip) else {
+    let Some(target) = target(rpc, node, &ip) else {
         return;
     };
     let Some(seconds) = whole(rpc, "seconds", &seconds, 0) else {
@@ -105,20 +116,26 @@ pub fn ban(rpc: &mut Rpc<'_>) {
         "" => Reason::MANUAL,
         text => node.words.reason(text.as_bytes()),
     };
-    match orders::ban(node, address, seconds, reason, Origin::Operator) {
-        Ok(()) => reply_with_ban(rpc, node, address),
-        Err(refusal) => refuse(rpc, &ip, refusal),
+    let outcome = match target {
+        Target::Address(address) => orders::ban(node, address, seconds, reason, BY),
+        Target::Network(prefix) => networks::ban(node, prefix, seconds, reason, BY),
+    };
+    if let Err(refusal) = outcome {
+        return refuse(rpc, &ip, refusal);
     }
-}
-
-fn reply_with_ban(rpc: &mut Rpc<'_>, node: &Node, address: IpAddr) {
-    let now = node.now();
-    let key = node.key(address);
-    let ban = node.ledger.standing(key, now).ban;
+    let (reason, seconds) = match target {
+        Target::Address(address) => {
+            let (key, now) = (node.key(address), node.now());
+            let ban = node.ledger.standing(key, now).ban;
+            (ban.reason, seconds_left(ban.until, now))
+        }
+        Target::Network(_) if seconds == 0 => (reason, node.policy.bans.first.cast_signed()),
+        Target::Network(_) => (reason, seconds),
+    };
     rpc.structure()
-        .text(c"ip", &key.source.to_string())
-        .text(c"reason", &node.reason_text(ban.reason))
-        .int(c"ttl", seconds_left(ban.until, now));
+        .text(c"ip", &shown(node, target))
+        .text(c"reason", &node.reason_text(reason))
+        .int(c"ttl", seconds);
 }
 
 /// `sec.unban <ip>`.
@@ -126,53 +143,25 @@ pub fn unban(rpc: &mut Rpc<'_>) {
     let Some((node, [ip])) = open(rpc, "sec.unban", ["ip"], []) else {
         return;
     };
-    let Some(address) = address(rpc, node, &ip) else {
+    let Some(target) = target(rpc, node, &ip) else {
         return;
     };
-    let source = node.key(address).source;
-    if orders::unban(node, address, Origin::Operator) {
-        rpc.structure()
-            .text(c"ip", &source.to_string())
-            .text(c"done", "unbanned");
-    } else {
-        rpc.fault(404, &format!("{source} is not banned, and has no strikes"));
+    let outcome = match target {
+        Target::Address(address) => Ok(orders::unban(node, address, BY)),
+        Target::Network(prefix) => networks::unban(node, prefix, BY),
+    };
+    let shown = shown(node, target);
+    match outcome {
+        Ok(true) => done(rpc, &shown, "unbanned"),
+        Ok(false) => match around(node, Section::Bans, target) {
+            Some(wider) => rpc.fault(404, &format!("{shown} is banned with {wider}: unban that")),
+            None if matches!(target, Target::Network(_)) => {
+                rpc.fault(404, &format!("{shown} is not banned"));
+            }
+            None => rpc.fault(404, &format!("{shown} is not banned, and has no strikes")),
+        },
+        Err(refusal) => refuse(rpc, &ip, refusal),
     }
-}
-
-/// `sec.bans [offset] [count]`.
-pub fn bans(rpc: &mut Rpc<'_>) {
-    list(
-        rpc,
-        "sec.bans",
-        |_, standing, now| standing.banned(now, true),
-        |rpc, node, entry, now| {
-            let (source, standing) = entry;
-            let ban = &standing.ban;
-            rpc.structure()
-                .text(c"ip", &source.to_string())
-                .text(c"reason", &node.reason_text(ban.reason))
-                .text(c"origin", ban.origin.word())
-                .int(c"since", unix(ban.since, now))
-                .int(c"ttl", seconds_left(ban.until, now))
-                .int(c"repeats", i64::from(standing.repeats))
-                .text(c"mode", mode_word(ban.shadow));
-        },
-    );
-}
-
-/// `sec.whitelist [offset] [count]`.
-pub fn whitelist(rpc: &mut Rpc<'_>) {
-    list(
-        rpc,
-        "sec.whitelist",
-        |_, standing, now| standing.whitelisted(now),
-        |rpc, _, entry, now| {
-            let (source, standing) = entry;
-            rpc.structure()
-                .text(c"ip", &source.to_string())
-                .int(c"ttl", seconds_left(standing.whitelisted_until, now));
-        },
-    );
 }
 
 /// `sec.whitelist_add <ip> [seconds]`.
@@ -180,22 +169,30 @@ pub fn whitelist_add(rpc: &mut Rpc<'_>) {
     let Some((node, [ip, seconds])) = open(rpc, "sec.whitelist_add", ["ip"], ["seconds"]) else {
         return;
     };
-    let Some(address) = address(rpc, node, &ip) else {
+    let Some(target) = target(rpc, node, &ip) else {
         return;
     };
     let Some(seconds) = whole(rpc, "seconds", &seconds, 0) else {
         return;
     };
-    match orders::whitelist_add(node, address, Some(seconds), Origin::Operator) {
-        Ok(()) => {
-            let (key, now) = (node.key(address), node.now());
-            let until = node.ledger.standing(key, now).whitelisted_until;
-            rpc.structure()
-                .text(c"ip", &key.source.to_string())
-                .int(c"ttl", seconds_left(until, now));
-        }
-        Err(refusal) => refuse(rpc, &ip, refusal),
+    let outcome = match target {
+        Target::Address(address) => orders::whitelist_add(node, address, Some(seconds), BY),
+        Target::Network(prefix) => networks::whitelist_add(node, prefix, Some(seconds), BY),
+    };
+    if let Err(refusal) = outcome {
+        return refuse(rpc, &ip, refusal);
     }
+    let seconds = match target {
+        Target::Address(address) => {
+            let (key, now) = (node.key(address), node.now());
+            seconds_left(node.ledger.standing(key, now).whitelisted_until, now)
+        }
+        Target::Network(_) if seconds == 0 => node.policy.whitelist_time.cast_signed(),
+        Target::Network(_) => seconds,
+    };
+    rpc.structure()
+        .text(c"ip", &shown(node, target))
+        .int(c"ttl", seconds);
 }
 
 /// `sec.whitelist_remove <ip>`.
@@ -203,18 +200,92 @@ pub fn whitelist_remove(rpc: &mut Rpc<'_>) {
     let Some((node, [ip])) = open(rpc, "sec.whitelist_remove", ["ip"], []) else {
         return;
     };
-    let Some(address) = address(rpc, node, &ip) else {
+    let Some(target) = target(rpc, node, &ip) else {
         return;
     };
-    let source = node.key(address).source;
-    if orders::whitelist_remove(node, address, Origin::Operator) {
-        rpc.structure()
-            .text(c"ip", &source.to_string())
-            .text(c"done", "removed");
-    } else if node.is_listed(address) {
-        rpc.fault(400, &format!("{source} {}", orders::Refusal::Listed));
-    } else {
-        rpc.fault(404, &format!("{source} is not whitelisted"));
+    let (outcome, listed) = match target {
+        Target::Address(address) => (
+            Ok(orders::whitelist_remove(node, address, BY)),
+            node.membership(address, node.now()).listed,
+        ),
+        Target::Network(prefix) => (
+            networks::whitelist_remove(node, prefix, BY),
+            node.lists.cover(prefix),
+        ),
+    };
+    let shown = shown(node, target);
+    match outcome {
+        Ok(true) => done(rpc, &shown, "removed"),
+        Ok(false) if listed => rpc.fault(400, &format!("{shown} {}", orders::Refusal::Listed)),
+        Ok(false) => match around(node, Section::Whitelist, target) {
+            Some(wider) => {
+                rpc.fault(
+                    404,
+                    &format!("{shown} is whitelisted with {wider}: remove that"),
+                );
+            }
+            None => rpc.fault(404, &format!("{shown} is not whitelisted")),
+        },
+        Err(refusal) => refuse(rpc, &ip, refusal),
+    }
+}
+
+/// `sec.reload [list]`.
+pub fn reload(rpc: &mut Rpc<'_>) {
+    let Some((node, [wanted])) = open(rpc, "sec.reload", [], ["list"]) else {
+        return;
+    };
+    let known: Vec<&str> = [(WHITELIST_FILE, node.whitelist_sources.file.is_some())]
+        .into_iter()
+        .filter_map(|(name, there)| there.then_some(name))
+        .collect();
+    let names: Vec<&str> = match wanted.as_str() {
+        "" => known.clone(),
+        name => known
+            .iter()
+            .copied()
+            .filter(|known| *known == name)
+            .collect(),
+    };
+    if names.is_empty() {
+        let lists = if known.is_empty() {
+            "none is configured".into()
+        } else {
+            format!("allowed: {}", known.join(", "))
+        };
+        let text = match wanted.as_str() {
+            "" => format!("sec.reload: there is no list to reload; {lists}"),
+            name => format!("sec.reload: \"{name}\" is not a list to reload; {lists}"),
+        };
+        return rpc.fault(400, &text);
+    }
+    for name in &names {
+        if let Err(refusal) = networks::reload(node, name, BY) {
+            return rpc.fault(503, &format!("sec.reload: {name} {refusal}"));
+        }
+    }
+    rpc.structure().text(c"reloading", &names.join(", "));
+}
+
+fn done(rpc: &mut Rpc<'_>, shown: &str, word: &str) {
+    rpc.structure().text(c"ip", shown).text(c"done", word);
+}
+
+/// The network that holds for all of the target, and for more.
+fn around(node: &Node, section: Section, target: Target) -> Option<Prefix> {
+    let prefix = match target {
+        Target::Address(address) => address.into(),
+        Target::Network(prefix) => prefix,
+    };
+    let network = node.lists.network_around(section, prefix, node.now())?;
+    Some(network.prefix)
+}
+
+/// A target as lists show it.
+fn shown(node: &Node, target: Target) -> String {
+    match target {
+        Target::Address(address) => node.key(address).source.to_string(),
+        Target::Network(prefix) => prefix.to_string(),
     }
 }
 
@@ -234,37 +305,6 @@ pub fn mode(rpc: &mut Rpc<'_>) {
     }
     rpc.structure()
         .text(c"mode", mode_word(node.status.shadow()));
-}
-
-/// One page of the ledger's records that `wanted` picks.
-fn list(
-    rpc: &mut Rpc<'_>,
-    command: &str,
-    wanted: impl Fn(&Source, &Standing, Now) -> bool,
-    show: impl Fn(&mut Rpc<'_>, &Node, &(Source, Standing), Now),
-) {
-    let Some((node, [offset, count])) = open(rpc, command, [], ["offset", "count"]) else {
-        return;
-    };
-    let Some(offset) = whole(rpc, "offset", &offset, 0) else {
-        return;
-    };
-    let Some(count) = whole(rpc, "count", &count, PAGE) else {
-        return;
-    };
-    if offset < 0 || !(1..=PAGE_MAX).contains(&count) {
-        let text = format!("{command}: offset from 0, count from 1 to {PAGE_MAX}");
-        return rpc.fault(400, &text);
-    }
-    let now = node.now();
-    let entries = node
-        .ledger
-        .entries(0, now)
-        .map(|(_, source, standing)| (source, standing));
-    let wanted = entries.filter(|(source, standing)| wanted(source, standing, now));
-    for entry in wanted.skip(offset as usize).take(count as usize) {
-        show(rpc, node, &entry, now);
-    }
 }
 
 /// The node and the arguments of a command: the needed ones, then the optional ones, empty where
@@ -317,12 +357,8 @@ fn usage<const N: usize, const O: usize>(needed: [&str; N], optional: [&str; O])
 /// An address among the arguments. An IPv6 prefix of the length at which sources are taken
 /// together is fine, too: that is how such a source is shown.
 pub fn address(rpc: &mut Rpc<'_>, node: &Node, text: &str) -> Option<IpAddr> {
-    let plain = match text.split_once('/') {
-        Some((address, length)) if length == node.policy.ipv6_prefix.to_string() => address,
-        _ => text,
-    };
-    match plain.parse::<IpAddr>() {
-        Ok(address) if plain == text || address.is_ipv6() => Some(address.to_canonical()),
+    match networks::target(text, node.policy.ipv6_prefix) {
+        Ok(Target::Address(address)) => Some(address),
         _ => {
             rpc.fault(400, &format!("\"{text}\" is not an IP address"));
             None
@@ -330,8 +366,19 @@ pub fn address(rpc: &mut Rpc<'_>, node: &Node, text: &str) -> Option<IpAddr> {
     }
 }
 
+/// An address or a network among the arguments.
+fn target(rpc: &mut Rpc<'_>, node: &Node, text: &str) -> Option<Target> {
+    match networks::target(text, node.policy.ipv6_prefix) {
+        Ok(target) => Some(target),
+        Err(error) => {
+            rpc.fault(400, &format!("\"{text}\" {error}"));
+            None
+        }
+    }
+}
+
 /// A whole number among the arguments.
-fn whole(rpc: &mut Rpc<'_>, name: &str, text: &str, default: i64) -> Option<i64> {
+pub fn whole(rpc: &mut Rpc<'_>, name: &str, text: &str, default: i64) -> Option<i64> {
     if text.is_empty() {
         return Some(default);
     }
@@ -344,7 +391,9 @@ fn whole(rpc: &mut Rpc<'_>, name: &str, text: &str, default: i64) -> Option<i64>
 
 fn refuse(rpc: &mut Rpc<'_>, ip: &str, refusal: orders::Refusal) {
     match refusal {
-        orders::Refusal::Full => rpc.fault(503, &format!("{ip} {refusal}")),
+        orders::Refusal::Full | orders::Refusal::NoAgent | orders::Refusal::Busy => {
+            rpc.fault(503, &format!("{ip} {refusal}"));
+        }
         orders::Refusal::Seconds(_) => rpc.fault(400, &format!("seconds: {refusal}")),
         _ => rpc.fault(400, &format!("{ip} {refusal}")),
     }

@@ -3,12 +3,14 @@
 //! Runs in the processes that answer commands. It changes nothing: the limits are looked at, not
 //! charged.
 
+use crate::cidr::Prefix;
 use crate::commands::{address, mode_word, open, unix};
 use crate::engine::decide::decide;
 use crate::engine::facts::{FOREVER, Facts, Standing};
 use crate::engine::policy::{Action, Count, Limit, METHODS};
 use crate::engine::verdict::Verdict;
 use crate::kamailio::Rpc;
+use crate::lists::Membership;
 use crate::node::{Node, Preview, is_known, seconds_left};
 
 /// `sec.explain <ip>`.
@@ -20,12 +22,13 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         return;
     };
     let (key, now) = (node.key(address), node.now());
-    let standing = node.ledger.standing(key, now);
+    let lists = node.membership(address, now);
+    let standing = node.standing(address, key, now);
     let facts = Facts {
         now,
         source: key.source,
         own: node.is_own(address),
-        listed: node.is_listed(address),
+        listed: lists.listed,
         validated: false,
         method: 0,
         scanner: false,
@@ -43,13 +46,16 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         .text(c"reason", &node.reason_text(decision.reason))
         .text(
             c"advice",
-            &advice(node, &standing, &facts, decision.verdict),
+            &advice(node, &standing, &lists, &facts, decision.verdict),
         )
         .text(c"mode", mode_word(facts.shadow));
     if standing.banned(now, true) {
         let ban = &standing.ban;
-        reply
-            .structure(c"ban")
+        let mut shown = reply.structure(c"ban");
+        if let Some(network) = banned_with(&lists, &standing) {
+            shown.text(c"network", &network.to_string());
+        }
+        shown
             .text(c"reason", &node.reason_text(ban.reason))
             .text(c"origin", ban.origin.word())
             .int(c"since", unix(ban.since, now))
@@ -63,6 +69,9 @@ pub fn explain(rpc: &mut Rpc<'_>) {
                 },
             )
             .text(c"mode", mode_word(ban.shadow));
+    }
+    if let Some(network) = lists.whitelist {
+        reply.text(c"whitelisted_network", &network.prefix.to_string());
     }
     if is_known(&standing) {
         reply
@@ -96,8 +105,20 @@ pub fn explain(rpc: &mut Rpc<'_>) {
     }
 }
 
+/// The network of which the ban holds for the address.
+fn banned_with(lists: &Membership, standing: &Standing) -> Option<Prefix> {
+    let network = lists.ban.filter(|network| network.ban() == standing.ban)?;
+    Some(network.prefix)
+}
+
 /// What would free the address now, or what keeps it free.
-fn advice(node: &Node, standing: &Standing, facts: &Facts, verdict: Verdict) -> String {
+fn advice(
+    node: &Node,
+    standing: &Standing,
+    lists: &Membership,
+    facts: &Facts,
+    verdict: Verdict,
+) -> String {
     let now = facts.now;
     let source = facts.source;
     match verdict {
@@ -106,7 +127,11 @@ fn advice(node: &Node, standing: &Standing, facts: &Facts, verdict: Verdict) -> 
             seconds_left(standing.cooldown_until, now)
         ),
         Verdict::DenyBanned => {
-            format!("sec.unban {source}, or sec.whitelist_add {source} to keep it free")
+            let banned = match banned_with(lists, standing) {
+                Some(network) => network.to_string(),
+                None => source.to_string(),
+            };
+            format!("sec.unban {banned}, or sec.whitelist_add {source} to keep it free")
         }
         Verdict::DenyNewBan => {
             format!("the next request would ban it: sec.whitelist_add {source} prevents that")

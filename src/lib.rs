@@ -227,7 +227,13 @@ pub mod gcra;
 #[cfg(not(loom))]
 pub mod kamailio;
 #[cfg(not(loom))]
+mod listings;
+#[cfg(not(loom))]
+mod lists;
+#[cfg(not(loom))]
 pub mod module;
+#[cfg(not(loom))]
+mod networks;
 #[cfg(not(loom))]
 mod node;
 #[cfg(not(loom))]

@@ -18,7 +18,7 @@ use crate::kamailio::{
 };
 use crate::node::{Node, node};
 use crate::shared::statistics::Count;
-use crate::{agent, check, commands, explain, script};
+use crate::{agent, check, commands, explain, listings, script};
 
 const TEXT: Kind = Kind::Text;
 const NUMBER: Kind = Kind::Number;
@@ -147,7 +147,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "sec.ban",
-        help: "sec.ban <ip> [seconds] [reason]: bans an address; 0 seconds is ban_time",
+        help: "sec.ban <ip> [seconds] [reason]: bans an address or a network; 0 seconds is ban_time",
         reply: Reply::One,
         run: commands::ban,
     },
@@ -161,17 +161,18 @@ const COMMANDS: &[Command] = &[
         name: "sec.bans",
         help: "sec.bans [offset] [count]: the bans that hold",
         reply: Reply::List,
-        run: commands::bans,
+        run: listings::bans,
     },
     Command {
         name: "sec.whitelist",
         help: "sec.whitelist [offset] [count]: the entries added at run time",
         reply: Reply::List,
-        run: commands::whitelist,
+        run: listings::whitelist,
     },
     Command {
         name: "sec.whitelist_add",
-        help: "sec.whitelist_add <ip> [seconds]: frees an address; 0 seconds is whitelist_time",
+        help: "sec.whitelist_add <ip> [seconds]: frees an address or a network; 0 seconds is \
+               whitelist_time",
         reply: Reply::One,
         run: commands::whitelist_add,
     },
@@ -186,6 +187,12 @@ const COMMANDS: &[Command] = &[
         help: "sec.explain <ip>: what would happen to a request from there now, and why",
         reply: Reply::One,
         run: explain::explain,
+    },
+    Command {
+        name: "sec.reload",
+        help: "sec.reload [list]: reads whitelist_file anew",
+        reply: Reply::One,
+        run: commands::reload,
     },
     Command {
         name: "sec.mode",
@@ -224,10 +231,10 @@ const STATISTICS: &[Statistic] = &[
         || counted(Count::WhitelistHits),
     ),
     statistic("active_bans", "Bans that hold.", || {
-        of_node(|node| node.ledger.census().bans())
+        of_node(Node::active_bans)
     }),
     statistic("active_whitelist", "Whitelist entries that hold.", || {
-        of_node(|node| node.ledger.census().whitelisted())
+        of_node(Node::active_whitelist)
     }),
     statistic("sources", "Sources with a rate.", || {
         of_node(|node| node.status.sources())

@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
-use crate::cidr::PrefixMap;
-use crate::config::{Config, Mode, Redis};
+use crate::cidr::MinPrefix;
+use crate::config::{Config, Mode, Redis, WhitelistSources};
 use crate::engine::decide::Rates as Meters;
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::{Limit, Policy};
@@ -18,12 +18,14 @@ use crate::gcra::Quota;
 use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
 use crate::kamailio::{clock, process};
+use crate::lists::{Lists, Membership};
 use crate::shared::events::{Event, Kind};
 use crate::shared::hash::Keys;
 use crate::shared::ledger::{Aspect, Census, Key, Ledger};
 use crate::shared::notes::Notes;
 use crate::shared::rates::Rates;
 use crate::shared::region::{LINE, Region};
+use crate::shared::snapshot::{Section, Snapshot};
 use crate::shared::statistics::{Count, Statistics};
 use crate::shared::status::Status;
 use crate::shared::words::Words;
@@ -32,6 +34,8 @@ use crate::user_agents::UserAgents;
 
 /// How long the first reading of the fleet's keys may keep bans back, in milliseconds.
 const LOADING_MS_MAX: u64 = 10_000;
+/// An agent that was not seen for so long is away.
+const AGENT_SILENCE_MS_MAX: u64 = 3000;
 
 static NODE: OnceLock<Node> = OnceLock::new();
 
@@ -58,6 +62,14 @@ pub struct Node {
     pub status: Status,
     /// Texts of the agent for `sec.status`.
     pub notes: Notes,
+    /// The static whitelist, and networks.
+    pub lists: Lists,
+    /// What the static whitelist is put together from.
+    pub whitelist_sources: WhitelistSources,
+    /// `ban_min_prefix`.
+    pub ban_min_prefix: MinPrefix,
+    /// `whitelist_min_prefix`.
+    pub whitelist_min_prefix: MinPrefix,
     /// To the agent.
     pub events: Pipe,
     /// The fleet's memory, if there is one.
@@ -69,7 +81,6 @@ pub struct Node {
     /// Level of the line per state change.
     pub log_level: Level,
     keys: Keys,
-    whitelist: PrefixMap,
     own: OnceLock<Vec<IpAddr>>,
     statistics: Statistics,
     /// The clock at `mod_init`.
@@ -103,6 +114,7 @@ impl Node {
         let ledger_size = Ledger::size(config.ledger_size());
         let rates_words = Rates::words(config.table_size(), scale.len());
         let counts_words = Rates::words(config.count_table_size(), 1);
+        let snapshot_words = Snapshot::words(config.snapshot_size());
         let parts = [
             rates_words,
             counts_words,
@@ -113,6 +125,7 @@ impl Node {
             Status::WORDS,
             Words::WORDS,
             Notes::WORDS,
+            snapshot_words,
         ];
         let words = parts
             .iter()
@@ -122,7 +135,7 @@ impl Node {
             let megabytes = words.div_ceil(1 << 17);
             format!(
                 "no shared memory for the tables: {megabytes} MB were asked for ({error}); \
-                 table_size, ledger_size and count_table_size say how large they are"
+                 table_size, ledger_size, count_table_size and snapshot_size say how large they are"
             )
         })?;
         let census = Census::new(region.take(Census::WORDS));
@@ -145,7 +158,13 @@ impl Node {
             state_file: config.state_file().map(str::to_owned),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
-            whitelist: config.whitelist(),
+            lists: Lists::new(
+                Snapshot::new(region.take(snapshot_words)),
+                config.whitelist(),
+            ),
+            whitelist_sources: config.whitelist_sources(),
+            ban_min_prefix: config.ban_min_prefix(),
+            whitelist_min_prefix: config.whitelist_min_prefix(),
             own: OnceLock::new(),
             event_routes: EventRoutes::find(config)
                 .map_err(|error| format!("no pipe to the event routes: {error}"))?,
@@ -207,9 +226,38 @@ impl Node {
         self.own.get().is_some_and(|own| own.contains(&address))
     }
 
-    /// Whether the address is in `whitelist` or `whitelist_file`.
-    pub fn is_listed(&self, address: IpAddr) -> bool {
-        !self.whitelist.is_empty() && self.whitelist.get(address).is_some()
+    /// What the lists say of an address.
+    #[inline]
+    pub fn membership(&self, address: IpAddr, now: Now) -> Membership {
+        let membership = self.lists.about(address, now, self.status.shadow());
+        if membership.unread {
+            self.count(Count::Errors, 1);
+        }
+        membership
+    }
+
+    /// What is known of an address: of its source, and of the networks around it.
+    pub fn standing(&self, address: IpAddr, key: Key, now: Now) -> Standing {
+        let standing = self.ledger.standing(key, now);
+        self.membership(address, now)
+            .join(standing, now, self.status.shadow())
+    }
+
+    /// Bans that hold: of sources, as the last sweep counted them, and of networks.
+    pub fn active_bans(&self) -> u64 {
+        self.ledger.census().bans() + self.lists.count(Section::Bans, self.now())
+    }
+
+    /// Whitelist entries that hold, counted in the same way.
+    pub fn active_whitelist(&self) -> u64 {
+        let networks = self.lists.count(Section::Whitelist, self.now());
+        self.ledger.census().whitelisted() + networks
+    }
+
+    /// Whether there is an agent that takes orders.
+    pub fn has_agent(&self, now: Now) -> bool {
+        let silence = self.status.agent_silence_ms(now);
+        silence.is_some_and(|ms| ms <= AGENT_SILENCE_MS_MAX)
     }
 
     /// Counts for this process.
@@ -229,9 +277,16 @@ impl Node {
 
     /// Tells the agent. A full pipe, or none to read it, costs the line and nothing else.
     pub fn tell(&self, event: &Event) {
-        if self.events.send(&event.encode()).is_err() {
+        let _told = self.order(event);
+    }
+
+    /// The same, for what the agent has to do: whether it was told.
+    pub fn order(&self, event: &Event) -> bool {
+        let told = self.events.send(&event.encode()).is_ok();
+        if !told {
             self.count(Count::EventsDropped, 1);
         }
+        told
     }
 
     /// The ledger had no room for something about this source.

@@ -7,7 +7,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
+use crate::cidr::MinPrefix;
+use crate::engine::facts::{Ban, FOREVER, Now, Origin};
 use crate::engine::verdict::{Reason, Sentence};
 use crate::node::{Node, seconds_left};
 use crate::shared::events::{Event, Kind};
@@ -32,6 +33,12 @@ pub enum Refusal {
     Seconds(i64),
     /// The ledger has no room.
     Full,
+    /// A network that is too large, by the parameter of that name.
+    Short(&'static str, MinPrefix),
+    /// A network is banned or freed by the agent, and there is none at the moment.
+    NoAgent,
+    /// There is an agent, but it has more to do than it can take.
+    Busy,
 }
 
 impl fmt::Display for Refusal {
@@ -51,6 +58,13 @@ impl fmt::Display for Refusal {
                 "{seconds} is not a time; allowed are 1 to {SECONDS_MAX} seconds, 0 for the default"
             ),
             Refusal::Full => f.write_str("does not fit: the ledger is full (ledger_size)"),
+            Refusal::Short(parameter, shortest) => {
+                write!(f, "is shorter than {parameter} {shortest} allows")
+            }
+            Refusal::NoAgent => {
+                f.write_str("needs the agent, which is down; it comes back by itself")
+            }
+            Refusal::Busy => f.write_str("cannot be handed to the agent now; try again"),
         }
     }
 }
@@ -70,7 +84,7 @@ pub fn ban(
     let seconds = checked(seconds, node.policy.bans.first)?;
     let now = node.now();
     let key = node.key(address);
-    may_ban(node, address, &node.ledger.standing(key, now), now)?;
+    may_ban(node, address, key, now)?;
     let shadow = node.status.shadow();
     let ban = Ban {
         since: now.ms(),
@@ -97,12 +111,12 @@ pub fn ban(
     Ok(())
 }
 
-fn may_ban(node: &Node, address: IpAddr, standing: &Standing, now: Now) -> Result<(), Refusal> {
+fn may_ban(node: &Node, address: IpAddr, key: Key, now: Now) -> Result<(), Refusal> {
     if node.is_own(address) {
         Err(Refusal::Own)
-    } else if node.is_listed(address) {
+    } else if node.membership(address, now).listed {
         Err(Refusal::Listed)
-    } else if standing.whitelisted(now) {
+    } else if node.standing(address, key, now).whitelisted(now) {
         Err(Refusal::Whitelisted)
     } else {
         Ok(())
@@ -241,7 +255,8 @@ pub fn impose(node: &Node, key: Key, now: Now, sentence: Sentence, event: &Event
     true
 }
 
-fn checked(seconds: i64, default: u64) -> Result<u64, Refusal> {
+/// A time that an order names; 0 stands for the default.
+pub fn checked(seconds: i64, default: u64) -> Result<u64, Refusal> {
     match seconds {
         0 => Ok(default),
         1..=SECONDS_MAX => Ok(seconds.unsigned_abs()),

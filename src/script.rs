@@ -10,6 +10,7 @@ use crate::engine::facts::Origin;
 use crate::engine::verdict::Reason;
 use crate::gcra::Quota;
 use crate::kamailio::{Arg, Message};
+use crate::networks::{self, Target};
 use crate::node::{Node, node};
 use crate::orders;
 use crate::shared::events::{Event, Kind, Text};
@@ -20,10 +21,13 @@ pub const YES: i32 = 1;
 /// "No", or "refused".
 pub const NO: i32 = -1;
 
+/// Who gives these orders.
+const BY: Origin = Origin::Script;
+
 /// `sec_ban([ip [, seconds [, reason]]])`.
 pub fn sec_ban(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
-    let (address, _) = address(node, message, args);
+    let target = target(node, message, args);
     let Some(seconds) = number(node, message, args, 1, 0) else {
         return NO;
     };
@@ -31,33 +35,47 @@ pub fn sec_ban(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         b"" => Reason::MANUAL,
         text => node.words.reason(text),
     };
-    let outcome = orders::ban(node, address, seconds, reason, Origin::Script);
-    carried_out(node, address, "sec_ban", outcome)
+    let outcome = match target {
+        Target::Address(address) => orders::ban(node, address, seconds, reason, BY),
+        Target::Network(prefix) => networks::ban(node, prefix, seconds, reason, BY),
+    };
+    carried_out(node, target, "sec_ban", outcome.map(|()| true))
 }
 
 /// `sec_unban([ip])`.
 pub fn sec_unban(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
-    let (address, _) = address(node, message, args);
-    answer(orders::unban(node, address, Origin::Script))
+    let target = target(node, message, args);
+    let outcome = match target {
+        Target::Address(address) => Ok(orders::unban(node, address, BY)),
+        Target::Network(prefix) => networks::unban(node, prefix, BY),
+    };
+    carried_out(node, target, "sec_unban", outcome)
 }
 
 /// `sec_whitelist_add([ip [, seconds]])`.
 pub fn sec_whitelist_add(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
-    let (address, _) = address(node, message, args);
+    let target = target(node, message, args);
     let Some(seconds) = number(node, message, args, 1, 0) else {
         return NO;
     };
-    let outcome = orders::whitelist_add(node, address, Some(seconds), Origin::Script);
-    carried_out(node, address, "sec_whitelist_add", outcome)
+    let outcome = match target {
+        Target::Address(address) => orders::whitelist_add(node, address, Some(seconds), BY),
+        Target::Network(prefix) => networks::whitelist_add(node, prefix, Some(seconds), BY),
+    };
+    carried_out(node, target, "sec_whitelist_add", outcome.map(|()| true))
 }
 
 /// `sec_whitelist_remove([ip])`.
 pub fn sec_whitelist_remove(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
-    let (address, _) = address(node, message, args);
-    answer(orders::whitelist_remove(node, address, Origin::Script))
+    let target = target(node, message, args);
+    let outcome = match target {
+        Target::Address(address) => Ok(orders::whitelist_remove(node, address, BY)),
+        Target::Network(prefix) => networks::whitelist_remove(node, prefix, BY),
+    };
+    carried_out(node, target, "sec_whitelist_remove", outcome)
 }
 
 /// `sec_count(key, limit, seconds)`: a counter under any key.
@@ -120,6 +138,18 @@ pub fn address(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> (IpAddr,
     }
 }
 
+/// The address or the network that an order is about; read with the same care.
+fn target(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Target {
+    let text = args.first().map_or(&b""[..], |arg| arg.text()).trim_ascii();
+    let prefix = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.contains('/'));
+    match prefix.map(|text| networks::target(text, node.policy.ipv6_prefix)) {
+        Some(Ok(target)) => target,
+        _ => Target::Address(address(node, message, args).0),
+    }
+}
+
 /// A number among the arguments, or what stands for an absent one. `None`, told to the operator,
 /// if it is not a number.
 pub fn number(
@@ -145,17 +175,22 @@ pub fn number(
 
 fn carried_out(
     node: &Node,
-    address: IpAddr,
+    target: Target,
     order: &str,
-    outcome: Result<(), orders::Refusal>,
+    outcome: Result<bool, orders::Refusal>,
 ) -> i32 {
-    match outcome {
-        Ok(()) => YES,
-        Err(refusal) => {
-            refused(node, address, &format!("{order}: {refusal}"));
-            NO
+    let refusal = match outcome {
+        Ok(done) => return answer(done),
+        Err(refusal) => refusal,
+    };
+    match target {
+        Target::Address(address) => refused(node, address, &format!("{order}: {refusal}")),
+        Target::Network(prefix) => {
+            let text = format!("{order}: {prefix} {refusal}");
+            refused(node, prefix.first_address(), &text);
         }
     }
+    NO
 }
 
 /// Tells the operator about an order of the script that makes no sense.

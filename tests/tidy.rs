@@ -45,8 +45,8 @@ fn layer(module: &str) -> Option<Layer> {
         "engine" | "config" | "gcra" | "source" | "cidr" | "domain" | "extension"
         | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
-        "check" | "script" | "orders" | "commands" | "explain" | "event_routes" | "node"
-        | "agent" => Layer::Glue,
+        "check" | "script" | "orders" | "networks" | "commands" | "listings" | "explain"
+        | "event_routes" | "lists" | "node" | "agent" => Layer::Glue,
         "lib" | "module" => Layer::Face,
         _ => return None,
     })

@@ -69,12 +69,13 @@ impl Journal {
 fn line(event: &Event, reason: &str) -> String {
     let source = event.source;
     let mut line = match event.kind {
-        Kind::Ban => format!("ban {source}"),
+        Kind::Ban | Kind::BanNetwork => format!("ban {source}"),
         Kind::Mute => format!("mute a user at {source}"),
-        Kind::Unban => format!("unban {source}"),
+        Kind::Unban | Kind::UnbanNetwork => format!("unban {source}"),
         Kind::Revoke => format!("revoke {source}: it lost its whitelist entry and is banned"),
-        Kind::WhitelistAdd => format!("whitelist {source}"),
-        Kind::WhitelistRemove => format!("unwhitelist {source}"),
+        Kind::WhitelistAdd | Kind::WhitelistNetwork => format!("whitelist {source}"),
+        Kind::WhitelistRemove | Kind::UnwhitelistNetwork => format!("unwhitelist {source}"),
+        Kind::Reload => format!("reload {}", printable(&event.text)),
         Kind::Mode => return mode(event),
         Kind::Refused => format!("refused for {source}: {}", printable(&event.text)),
         Kind::Unreadable => {
@@ -85,7 +86,10 @@ fn line(event: &Event, reason: &str) -> String {
             "no room in the ledger for {source}: ledger_size is too small for what is going on"
         ),
     };
-    if matches!(event.kind, Kind::Refused | Kind::Unreadable | Kind::Full) {
+    if matches!(
+        event.kind,
+        Kind::Refused | Kind::Unreadable | Kind::Full | Kind::Reload
+    ) {
         return line;
     }
     let mut add = |name: &str, value: &str| {

@@ -5,9 +5,11 @@
 //! its death costs freshness, not calls. It never touches Kamailio's configuration, counters or
 //! memory pools.
 
+mod book;
 mod journal;
 mod keys;
 mod link;
+mod networks;
 mod outbox;
 mod replica;
 mod state;
@@ -31,6 +33,7 @@ use crate::node::Node;
 use crate::shared::events::{Event, RECORD};
 use journal::Journal;
 use link::Link;
+use networks::Networks;
 use state::StateFile;
 
 /// How often the agent looks after the tables.
@@ -86,6 +89,9 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
 struct Agent {
     node: &'static Node,
     journal: Rc<RefCell<Journal>>,
+    networks: Networks,
+    /// Tasks that run as long as the agent does.
+    tasks: Vec<JoinHandle<()>>,
     /// To the link, if there is a fleet.
     link: Option<(Sender<Event>, JoinHandle<()>)>,
     /// Where a node without a fleet remembers.
@@ -101,6 +107,8 @@ impl Agent {
         let journal = Rc::new(RefCell::new(Journal::new(node)));
         Agent {
             node,
+            networks: Networks::recover(node, Rc::clone(&journal)),
+            tasks: Vec::new(),
             journal,
             link: None,
             state: node.state_file.as_deref().map(StateFile::new),
@@ -117,6 +125,10 @@ impl Agent {
         self.node.status.set_link(false);
         self.load_state();
         self.start_link();
+        self.tasks = vec![
+            spawn_local(self.networks.clone().publish()),
+            spawn_local(self.networks.clone().reload()),
+        ];
         let events = Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
@@ -177,6 +189,9 @@ impl Agent {
         };
         for record in buffer[..length].as_chunks::<RECORD>().0 {
             if let Some(event) = Event::decode(record) {
+                if self.networks.obey(&event) {
+                    continue;
+                }
                 self.journal.borrow_mut().write(&event, self.node.now());
                 if let Some((link, _)) = &self.link {
                     // A full queue loses a line of history; the change itself is marked.
@@ -194,6 +209,9 @@ impl Agent {
             .is_some_and(|(_, task)| task.is_finished())
         {
             return Err(io::Error::other("the link to Redis has failed"));
+        }
+        if self.tasks.iter().any(JoinHandle::is_finished) {
+            return Err(io::Error::other("the lists cannot be kept any more"));
         }
         let node = self.node;
         let now = node.now();

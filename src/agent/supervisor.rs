@@ -29,6 +29,7 @@ pub fn run(node: &'static Node) -> i32 {
         let fate = match start_agent(node) {
             Ok(agent) => {
                 let fate = watch(agent, server);
+                node.status.agent_ended();
                 process::forward_stop_to(None);
                 fate
             }

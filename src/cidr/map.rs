@@ -27,6 +27,15 @@ pub struct PrefixMap {
 }
 
 impl PrefixMap {
+    /// A map of prefixes that are just in or out: every value is 1.
+    pub fn set_of<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> PrefixMap {
+        let mut builder = PrefixMapBuilder::new();
+        for &prefix in prefixes {
+            builder.insert(prefix, NonZeroU32::MIN);
+        }
+        builder.build()
+    }
+
     /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
     #[inline]
     pub fn get(&self, address: IpAddr) -> Option<NonZeroU32> {

@@ -25,6 +25,7 @@ pub use parameters::{PARAMETERS, Parameter};
 pub use rdns::Rdns;
 pub use redis::Redis;
 pub use value::Value;
+pub use whitelist::WhitelistSources;
 
 use crate::cidr::{MinPrefix, PrefixMap};
 use crate::domain::Domain;
@@ -79,6 +80,7 @@ pub struct Config {
     table_size: usize,
     ledger_size: usize,
     count_table_size: usize,
+    snapshot_size: usize,
     redis: Redis,
     state_file: Option<String>,
     rdns: Rdns,
@@ -131,6 +133,7 @@ impl Config {
             table_size: 1 << 20,
             ledger_size: 1 << 18,
             count_table_size: 1 << 16,
+            snapshot_size: 64,
             redis: Redis::default(),
             state_file: None,
             rdns: Rdns::default(),
@@ -209,9 +212,9 @@ impl Config {
         self.whitelist.names()
     }
 
-    /// `whitelist_file`, to read it again.
-    pub fn whitelist_file(&self) -> Option<&str> {
-        self.whitelist.path()
+    /// What it takes to put the whitelist together anew, with `whitelist_file` as it is then.
+    pub fn whitelist_sources(&self) -> WhitelistSources {
+        self.whitelist.sources(self.read_file)
     }
 
     /// `whitelist_min_prefix`.
@@ -265,6 +268,11 @@ impl Config {
     /// `event_callback`: the function of a KEMI script that hears of events.
     pub fn event_callback(&self) -> Option<&str> {
         self.event_callback.as_deref()
+    }
+
+    /// `snapshot_size`: megabytes (2^20 bytes) for lists, both versions of them together.
+    pub fn snapshot_size(&self) -> usize {
+        self.snapshot_size
     }
 
     /// `mode`.

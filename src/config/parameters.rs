@@ -97,6 +97,17 @@ pub const PARAMETERS: &[Parameter] = &[
         },
     ),
     Parameter::once(
+        "snapshot_size",
+        "64",
+        "megabytes for lists: networks, feeds, extensions; half of them hold one version of all \
+         lists, the other half the next",
+        |config, given| {
+            let size = given.number(1..=4096, ", in megabytes")?;
+            config.snapshot_size = size as usize;
+            Ok(None)
+        },
+    ),
+    Parameter::once(
         "ipv6_prefix",
         "64",
         "prefix length at which IPv6 addresses are one source",

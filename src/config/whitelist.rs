@@ -6,16 +6,17 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 
-use super::Config;
 use super::list::{self, List, NAMES_MAX};
 use super::parameters::{Outcome, min_prefix};
 use super::value::Given;
-use crate::cidr::{MinPrefix, Prefix, PrefixMap, PrefixMapBuilder};
+use super::{Config, ReadFile};
+use crate::cidr::{MinPrefix, Prefix, PrefixMap};
 use crate::domain::Domain;
 
 const ALLOWED: &str = "IPv4 or IPv6 addresses or prefixes, or DNS names, joined by commas";
+const FILE: &str = "whitelist_file";
+const WANTED: &str = "one address, prefix or name";
 const GUARD: &str = "whitelist_min_prefix";
 
 /// The entries, by where they came from: a second `whitelist_file` replaces the first.
@@ -42,16 +43,18 @@ impl Default for Whitelist {
 impl Whitelist {
     /// All entries, for look-ups.
     pub fn map(&self) -> PrefixMap {
-        let mut builder = PrefixMapBuilder::new();
-        for &prefix in self.entries() {
-            builder.insert(prefix, NonZeroU32::MIN);
-        }
-        builder.build()
+        PrefixMap::set_of(self.entries())
     }
 
-    /// `whitelist_file`.
-    pub fn path(&self) -> Option<&str> {
-        self.file.as_ref().map(|(path, _)| &**path)
+    /// Without the entries of the file, which are to be read anew.
+    pub fn sources(&self, read_file: ReadFile) -> WhitelistSources {
+        WhitelistSources {
+            lines: self.lines.clone(),
+            names: self.names.clone(),
+            file: self.file.as_ref().map(|(path, _)| path.clone()),
+            shortest: self.shortest,
+            read_file,
+        }
     }
 
     fn entries(&self) -> impl Iterator<Item = &Prefix> {
@@ -64,6 +67,43 @@ impl Whitelist {
         let file = self.file.iter().flat_map(|(_, list)| &list.names);
         let names: BTreeSet<&Domain> = self.names.iter().chain(file).collect();
         names.into_iter().cloned().collect()
+    }
+}
+
+/// Where the entries of the static whitelist come from, for whoever puts them together anew while
+/// the server runs.
+#[derive(Clone, Debug)]
+pub struct WhitelistSources {
+    /// Addresses and prefixes of `whitelist`.
+    pub lines: Vec<Prefix>,
+    /// Names in `whitelist`.
+    pub names: Vec<Domain>,
+    /// `whitelist_file`.
+    pub file: Option<String>,
+    shortest: MinPrefix,
+    read_file: ReadFile,
+}
+
+impl WhitelistSources {
+    /// Reads `whitelist_file` as it is now; without one it is empty. May take as long as the file
+    /// system takes.
+    ///
+    /// # Errors
+    /// A sentence that names the file, and the line if it is one: what was known before stays.
+    pub fn read_file(&self) -> Result<List, String> {
+        let Some(path) = &self.file else {
+            return Ok(List::default());
+        };
+        let (name, inside) = (FILE, None);
+        let given = Given {
+            name,
+            text: path,
+            inside,
+        };
+        let bytes = list::load(self.read_file, given, WANTED)?;
+        let list = list::read(name, path, &bytes, self.shortest, GUARD)?;
+        few_names(given, self.names.iter().chain(&list.names).cloned())?;
+        Ok(list)
     }
 }
 
@@ -99,7 +139,7 @@ pub(super) fn add(config: &mut Config, given: Given<'_>) -> Outcome {
 /// `whitelist_file`.
 pub(super) fn set_file(config: &mut Config, given: Given<'_>) -> Outcome {
     let path = given.text;
-    let bytes = list::load(config.read_file, given, "one address, prefix or name")?;
+    let bytes = list::load(config.read_file, given, WANTED)?;
     let list = list::read(given.name, path, &bytes, config.whitelist.shortest, GUARD)?;
     let warning = list.warning.clone();
     let whitelist = &mut config.whitelist;

@@ -38,9 +38,19 @@ pub enum Kind {
     Unreadable = 8,
     /// The ledger had no room.
     Full = 9,
+    /// Order: ban a network.
+    BanNetwork = 11,
+    /// Order: lift the ban of a network.
+    UnbanNetwork = 12,
+    /// Order: whitelist a network.
+    WhitelistNetwork = 13,
+    /// Order: remove the whitelist entry of a network.
+    UnwhitelistNetwork = 14,
+    /// Order: read the list that the text names anew.
+    Reload = 15,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 15] = [
     Kind::Mute,
     Kind::Ban,
     Kind::Unban,
@@ -51,6 +61,11 @@ const KINDS: [Kind; 10] = [
     Kind::Refused,
     Kind::Unreadable,
     Kind::Full,
+    Kind::BanNetwork,
+    Kind::UnbanNetwork,
+    Kind::WhitelistNetwork,
+    Kind::UnwhitelistNetwork,
+    Kind::Reload,
 ];
 
 /// One event.

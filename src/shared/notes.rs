@@ -24,6 +24,8 @@ pub enum Note {
     Redis,
     /// The first keys that make no sense, by number below [`Note::GARBAGE_MAX`].
     Garbage(usize),
+    /// What came of the last reload of `whitelist_file`.
+    WhitelistFile,
 }
 
 impl Note {
@@ -34,6 +36,7 @@ impl Note {
         match self {
             Note::Redis => 0,
             Note::Garbage(number) => 1 + number.min(Note::GARBAGE_MAX - 1),
+            Note::WhitelistFile => 1 + Note::GARBAGE_MAX,
         }
     }
 }

@@ -27,6 +27,10 @@ impl Status {
     const KEYS: usize = 9;
     const GARBAGE: usize = 10;
     const UNWRITTEN: usize = 11;
+    const UNDER_WAY: usize = 12;
+    /// Bits of a hash in the word of what is under way; the rest is a time.
+    const ABOUT_BITS: u32 = 24;
+    const ABOUT: u64 = (1 << Self::ABOUT_BITS) - 1;
 
     /// Over zeroed words of the region.
     pub fn new(words: &'static [AtomicU64]) -> Status {
@@ -55,7 +59,26 @@ impl Status {
         self.words[Self::PULSE].store(now.ms().max(1), Relaxed);
     }
 
-    /// Milliseconds since the agent was last seen at work; `None` if it never was.
+    /// The agent has ended.
+    pub fn agent_ended(&self) {
+        self.words[Self::PULSE].store(0, Relaxed);
+    }
+
+    /// The agent was given an order whose effect will show; what it is about, as a hash.
+    pub fn set_under_way(&self, about: u64, now: Now) {
+        let word = now.ms() << Self::ABOUT_BITS | about & Self::ABOUT;
+        self.words[Self::UNDER_WAY].store(word, Relaxed);
+    }
+
+    /// Takes that note back. Whether the last such order was about this, and not longer ago.
+    pub fn take_under_way(&self, about: u64, now: Now, ms_max: u64) -> bool {
+        let word = self.words[Self::UNDER_WAY].swap(0, Relaxed);
+        let age = now.ms().saturating_sub(word >> Self::ABOUT_BITS);
+        word != 0 && word & Self::ABOUT == about & Self::ABOUT && age <= ms_max
+    }
+
+    /// Milliseconds since the agent was last seen at work; `None` if it never was, or
+    /// has ended.
     pub fn agent_silence_ms(&self, now: Now) -> Option<u64> {
         match self.words[Self::PULSE].load(Relaxed) {
             0 => None,
@@ -146,5 +169,25 @@ impl Status {
     /// Local changes that wait to be written.
     pub fn unwritten(&self) -> u64 {
         self.words[Self::UNWRITTEN].load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::region::Region;
+
+    #[test]
+    fn an_order_under_way_is_taken_back_once_and_soon() {
+        let status = Status::new(Region::new(Status::WORDS).unwrap().take(Status::WORDS));
+        let at = |ms: u64| Now::from_ns(ms * 1_000_000);
+        assert!(!status.take_under_way(7, at(0), 100));
+        status.set_under_way(7, at(0));
+        assert!(status.take_under_way(7, at(100), 100));
+        assert!(!status.take_under_way(7, at(100), 100));
+        status.set_under_way(7, at(5));
+        assert!(!status.take_under_way(8, at(6), 100));
+        status.set_under_way(7, at(5));
+        assert!(!status.take_under_way(7, at(106), 100));
     }
 }

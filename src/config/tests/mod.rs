@@ -58,6 +58,7 @@ fn the_listed_defaults_are_the_defaults() {
         assert_eq!(config.table_size(), default.table_size());
         assert_eq!(config.ledger_size(), default.ledger_size());
         assert_eq!(config.count_table_size(), default.count_table_size());
+        assert_eq!(config.snapshot_size(), default.snapshot_size());
         assert_eq!(config.ban_min_prefix(), default.ban_min_prefix());
         assert_eq!(
             config.whitelist_min_prefix(),
@@ -153,6 +154,7 @@ fn numbers_and_times_are_taken_in_either_form() {
         ("table_size", Value::Number(1025)),
         ("ledger_size", Value::Text("1024")),
         ("count_table_size", Value::Text("100000")),
+        ("snapshot_size", Value::Number(4096)),
         ("mode", Value::Text("shadow")),
         ("agent_check", Value::Number(1)),
         ("ban_min_prefix", Value::Text("24/48")),
@@ -181,6 +183,7 @@ fn numbers_and_times_are_taken_in_either_form() {
     assert_eq!((policy.ipv6_prefix, policy.limits[0].per), (56, (32, 56)));
     assert_eq!((config.table_size(), config.ledger_size()), (2048, 1024));
     assert_eq!(config.count_table_size(), 131_072);
+    assert_eq!(config.snapshot_size(), 4096);
     assert_eq!((config.mode(), config.log_level()), (Mode::Shadow, -1));
     assert_eq!(config.ban_min_prefix(), MinPrefix { v4: 24, v6: 48 });
 }

@@ -11,7 +11,7 @@ fn whitelists_add_up_and_files_replace() {
         ("whitelist_file", "/other"),
         ("whitelist_file", "/trunks"),
     ]);
-    assert_eq!(config.whitelist_file(), Some("/trunks"));
+    assert_eq!(config.whitelist_sources().file.as_deref(), Some("/trunks"));
     let map = config.whitelist();
     for (address, expected) in [
         ("203.0.113.7", true),
@@ -129,4 +129,25 @@ fn names_are_kept_apart_from_addresses() {
         error.contains("makes 300 DNS names in the whitelist; allowed: 256"),
         "{error}"
     );
+}
+
+#[test]
+fn a_file_can_be_read_anew() {
+    let sources =
+        config(&[("whitelist", "203.0.113.7"), ("whitelist_file", "/trunks")]).whitelist_sources();
+    assert_eq!(sources.lines.len(), 1);
+    let again = config(&[("whitelist_file", "/trunks")]).whitelist();
+    let list = sources.read_file().unwrap();
+    assert_eq!(crate::cidr::PrefixMap::set_of(&list.prefixes), again);
+    let mut other = sources;
+    other.file = Some("/missing".into());
+    assert_eq!(
+        other.read_file().unwrap_err(),
+        "whitelist_file: \"/missing\" cannot be read: entity not found; allowed: the absolute path of a \
+         readable file with one address, prefix or name a line"
+    );
+    other.file = Some("/bad".into());
+    assert!(other.read_file().unwrap_err().contains("\"/bad\" line 2"));
+    let none = config(&[]).whitelist_sources().read_file().unwrap();
+    assert!(none.prefixes.is_empty());
 }

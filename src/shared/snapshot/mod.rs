@@ -16,7 +16,7 @@ mod prefixes;
 mod writer;
 
 pub use networks::{Network, Networks, network_words};
-pub use prefixes::{WordTable, prefix_words};
+pub use prefixes::{WordTable, Words, prefix_words};
 pub use writer::{TooLarge, Writer};
 
 use super::sync::{
@@ -196,6 +196,12 @@ impl<'a> View<'a> {
         let place = self.arena[section as usize].load(Relaxed);
         let (start, length) = ((place >> 32) as usize, place as u32 as usize);
         self.arena.get(start..start.checked_add(length)?)
+    }
+
+    /// A section as one column of words.
+    #[inline]
+    pub fn column(&self, section: Section) -> Option<Words<'a>> {
+        self.words(section).map(Words)
     }
 
     /// A section of prefixes.

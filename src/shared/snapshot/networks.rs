@@ -37,6 +37,9 @@ pub struct Network {
     pub shadow: bool,
 }
 
+/// A flag of a row; there is room for seven more.
+const SHADOW: u64 = 1;
+
 impl Network {
     /// Whether it holds now; a shadow ban does in shadow mode only.
     #[inline]
@@ -58,11 +61,12 @@ impl Network {
 
     fn encode(&self, around: u32) -> [u64; ROW] {
         let source = self.prefix.source();
+        let flags = u64::from(self.shadow) * SHADOW;
         [
             (source.bits() >> 64) as u64,
             source.bits() as u64,
             self.until << 8 | u64::from(self.reason.number()),
-            self.since << 16 | (self.origin as u64) << 8 | u64::from(self.shadow),
+            self.since << 16 | (self.origin as u64) << 8 | flags,
             u64::from(around) << 32 | u64::from(source.length()),
         ]
     }
@@ -168,7 +172,7 @@ impl<'a> Networks<'a> {
             until: until >> 8,
             reason: Reason::from_number(until as u8),
             origin: Origin::from_number((since >> 8) as u8),
-            shadow: since & 0xff != 0,
+            shadow: since & SHADOW != 0,
         };
         Some((network, (place >> 32) as u32))
     }

@@ -65,7 +65,7 @@ pub(super) fn table(words: &[AtomicU64]) -> Option<WordTable<'_>> {
 
 /// Rows of 64 bits.
 #[derive(Clone, Copy)]
-pub struct Words<'a>(&'a [AtomicU64]);
+pub struct Words<'a>(pub(super) &'a [AtomicU64]);
 
 impl Column<u64> for Words<'_> {
     #[inline]

@@ -1,0 +1,103 @@
+//! The lists that an operator pages through: `sec.bans` and `sec.whitelist`.
+//!
+//! Run in the processes that answer commands, never in a SIP worker. Networks come first, in the
+//! order of their addresses, then single sources in the order of the ledger.
+
+use crate::commands::{mode_word, open, unix, whole};
+use crate::engine::facts::{Now, Standing};
+use crate::kamailio::Rpc;
+use crate::node::{Node, seconds_left};
+use crate::shared::snapshot::{Network, Section};
+use crate::source::Source;
+
+/// Entries of a list in one reply, unless the operator says otherwise.
+const PAGE: i64 = 50;
+/// The most entries that one reply holds: more would not fit the control socket's.
+const PAGE_MAX: i64 = 200;
+
+/// One entry: of a network, or of a source with what is known of it.
+enum Entry {
+    Network(Network),
+    Source(Source, Standing),
+}
+
+/// `sec.bans [offset] [count]`.
+pub fn bans(rpc: &mut Rpc<'_>) {
+    list(
+        rpc,
+        "sec.bans",
+        Section::Bans,
+        |standing, now| standing.banned(now, true),
+        |rpc, node, entry, now| {
+            let (ip, ban, repeats) = match entry {
+                Entry::Network(network) => (network.prefix.to_string(), network.ban(), 0),
+                Entry::Source(source, standing) => {
+                    (source.to_string(), standing.ban, standing.repeats)
+                }
+            };
+            rpc.structure()
+                .text(c"ip", &ip)
+                .text(c"reason", &node.reason_text(ban.reason))
+                .text(c"origin", ban.origin.word())
+                .int(c"since", unix(ban.since, now))
+                .int(c"ttl", seconds_left(ban.until, now))
+                .int(c"repeats", i64::from(repeats))
+                .text(c"mode", mode_word(ban.shadow));
+        },
+    );
+}
+
+/// `sec.whitelist [offset] [count]`.
+pub fn whitelist(rpc: &mut Rpc<'_>) {
+    list(
+        rpc,
+        "sec.whitelist",
+        Section::Whitelist,
+        |standing, now| standing.whitelisted(now),
+        |rpc, _, entry, now| {
+            let (ip, until) = match entry {
+                Entry::Network(network) => (network.prefix.to_string(), network.until),
+                Entry::Source(source, standing) => (source.to_string(), standing.whitelisted_until),
+            };
+            rpc.structure()
+                .text(c"ip", &ip)
+                .int(c"ttl", seconds_left(until, now));
+        },
+    );
+}
+
+/// One page: of the networks of a section, and of the ledger's records that `wanted` picks.
+fn list(
+    rpc: &mut Rpc<'_>,
+    command: &str,
+    section: Section,
+    wanted: impl Fn(&Standing, Now) -> bool,
+    show: impl Fn(&mut Rpc<'_>, &Node, &Entry, Now),
+) {
+    let Some((node, [offset, count])) = open(rpc, command, [], ["offset", "count"]) else {
+        return;
+    };
+    let Some(offset) = whole(rpc, "offset", &offset, 0) else {
+        return;
+    };
+    let Some(count) = whole(rpc, "count", &count, PAGE) else {
+        return;
+    };
+    if offset < 0 || !(1..=PAGE_MAX).contains(&count) {
+        let text = format!("{command}: offset from 0, count from 1 to {PAGE_MAX}");
+        return rpc.fault(400, &text);
+    }
+    let (offset, count) = (offset as usize, count as usize);
+    let now = node.now();
+    let (all, networks) = node.lists.page(section, now, offset, count);
+    let rest = count - networks.len();
+    for network in networks {
+        show(rpc, node, &Entry::Network(network), now);
+    }
+    let entries = node.ledger.entries(0, now);
+    let wanted = entries.filter(|(_, _, standing)| wanted(standing, now));
+    let skip = offset.saturating_sub(all as usize);
+    for (_, source, standing) in wanted.skip(skip).take(rest) {
+        show(rpc, node, &Entry::Source(source, standing), now);
+    }
+}

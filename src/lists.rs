@@ -1,0 +1,153 @@
+//! The lists about addresses: the static whitelist, and the networks that are banned or whitelisted.
+//!
+//! Asked by SIP workers for each request and by RPC processes; written by the agent, through the
+//! snapshot. Without an agent the static whitelist holds as it was at the start.
+
+use std::net::IpAddr;
+
+use crate::cidr::{Prefix, PrefixMap};
+use crate::engine::facts::{Now, Standing};
+use crate::shared::snapshot::{Network, Section, Snapshot, Unread, View};
+
+/// What a request is looked up in.
+const ASKED: [Section; 3] = [Section::Listed, Section::Whitelist, Section::Bans];
+
+/// The lists.
+pub struct Lists {
+    /// What the agent has published.
+    pub snapshot: Snapshot,
+    /// The static whitelist of the start. It counts until the agent publishes another, and whenever
+    /// that one cannot be read.
+    at_start: PrefixMap,
+}
+
+/// What the lists say of one address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// It is in the static whitelist.
+    pub listed: bool,
+    /// The narrowest whitelisted network around it.
+    pub whitelist: Option<Network>,
+    /// The narrowest banned network around it.
+    pub ban: Option<Network>,
+    /// The snapshot changed too often while it was read: only `listed` says something, and maybe
+    /// what it said at the start.
+    pub unread: bool,
+}
+
+impl Membership {
+    /// What is known of a source, with what holds for the networks around it.
+    #[inline]
+    pub fn join(&self, standing: Standing, now: Now, shadow: bool) -> Standing {
+        if self.whitelist.is_none() && self.ban.is_none() {
+            return standing;
+        }
+        let whitelisted_until = self.whitelist.map_or(0, |network| network.until);
+        let ban = self.ban.map(|network| network.ban()).unwrap_or_default();
+        standing.within_networks(whitelisted_until, ban, now, shadow)
+    }
+}
+
+impl Lists {
+    /// With the static whitelist of the start.
+    pub fn new(snapshot: Snapshot, at_start: PrefixMap) -> Lists {
+        Lists { snapshot, at_start }
+    }
+
+    /// What they say of an address now; with nothing published, after one load from shared memory.
+    #[inline]
+    pub fn about(&self, address: IpAddr, now: Now, shadow: bool) -> Membership {
+        let look = |view: &View<'_>| self.look(view, address, now, shadow);
+        match self.snapshot.read(&ASKED, look) {
+            Ok(membership) => membership,
+            Err(unread) => Membership {
+                listed: self.at_start.get(address).is_some(),
+                unread: unread == Unread::Busy,
+                ..Membership::default()
+            },
+        }
+    }
+
+    fn look(&self, view: &View<'_>, address: IpAddr, now: Now, shadow: bool) -> Membership {
+        let find = |section| {
+            let networks = view.networks(section)?;
+            networks.find(address, |network| network.holds(now, shadow))
+        };
+        Membership {
+            listed: match view.prefixes(Section::Listed) {
+                Some(table) => table.get(address).is_some(),
+                None => self.at_start.get(address).is_some(),
+            },
+            whitelist: find(Section::Whitelist),
+            ban: find(Section::Bans),
+            unread: false,
+        }
+    }
+
+    /// Whether the static whitelist holds for the whole of a network.
+    pub fn cover(&self, prefix: Prefix) -> bool {
+        let published = self.snapshot.read(&[Section::Listed], |view| {
+            let table = view.prefixes(Section::Listed)?;
+            Some(table.covers(prefix))
+        });
+        match published {
+            Ok(Some(covers)) => covers,
+            _ => self.at_start.table().covers(prefix),
+        }
+    }
+
+    /// The narrowest network of a section that holds for the whole of `prefix`.
+    pub fn network_around(&self, section: Section, prefix: Prefix, now: Now) -> Option<Network> {
+        let wanted =
+            |network: &Network| network.holds(now, true) && network.prefix.contains_prefix(prefix);
+        self.network(section, prefix, wanted)
+    }
+
+    /// The entry of exactly this network.
+    pub fn network_of(&self, section: Section, prefix: Prefix, now: Now) -> Option<Network> {
+        let wanted = |network: &Network| network.holds(now, true) && network.prefix == prefix;
+        self.network(section, prefix, wanted)
+    }
+
+    fn network(
+        &self,
+        section: Section,
+        prefix: Prefix,
+        wanted: impl Fn(&Network) -> bool,
+    ) -> Option<Network> {
+        let address = prefix.first_address();
+        let found = self.snapshot.read(&[section], |view| {
+            view.networks(section)?.find(address, &wanted)
+        });
+        found.ok().flatten()
+    }
+
+    /// How many networks of a section hold.
+    pub fn count(&self, section: Section, now: Now) -> u64 {
+        self.page(section, now, usize::MAX, 0).0
+    }
+
+    /// One page of the networks of a section that hold, in the order of their addresses, and how
+    /// many there are in all.
+    pub fn page(
+        &self,
+        section: Section,
+        now: Now,
+        offset: usize,
+        count: usize,
+    ) -> (u64, Vec<Network>) {
+        let read = self.snapshot.read(&[section], |view| {
+            let networks = view.networks(section)?;
+            let mut all = 0;
+            let mut page = Vec::new();
+            for network in networks.iter().filter(|network| network.holds(now, true)) {
+                if all >= offset && page.len() < count {
+                    page.push(network);
+                }
+                all += 1;
+            }
+            Some((all as u64, page))
+        });
+        read.ok().flatten().unwrap_or_default()
+    }
+}
