@@ -133,8 +133,9 @@
 //! * `shared/ledger/mod.rs`: a record for each address with a state of its own.
 //!   `slot.rs`: one record and the protocol by which it changes. `bucket.rs`: finding, making, giving
 //!   way. `strikes.rs`, `users.rs`: what two of its words mean. `sweep.rs`: the agent's round.
-//!   `census.rs`: what that round counted. `pending.rs`: what Redis does not know yet. `mirror.rs`:
-//!   what Redis said. `model.rs`: the models for loom.
+//!   `census.rs`: what that round counted. `mutes.rs`: users that are muted at an address.
+//!   `pending.rs`: what Redis does not know yet. `mirror.rs`: what Redis said. `model.rs`: the models
+//!   for loom.
 //! * `shared/snapshot/mod.rs`: lists that all processes read and only the agent writes, in two arenas.
 //!   `writer.rs`: the agent's side. `prefixes.rs`, `networks.rs`: prefix maps, and networks that are
 //!   banned or whitelisted, as words. `model.rs`: the models for loom.
@@ -162,7 +163,7 @@
 //! * [`user_agents`]: the patterns of scanners.
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list.
 //!   `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value and a list file may be.
-//!   `rate.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`: setters of more than a few lines.
+//!   `rate.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`, `agents.rs`: setters of more than a few lines.
 //!
 //! # Dependencies
 //!

@@ -8,6 +8,7 @@
 #[path = "../host/mod.rs"]
 mod host;
 
+mod map;
 mod scripts;
 
 use sec::config::{Config, PARAMETERS, Value};
