@@ -4,7 +4,6 @@
 //! Called by the script's functions in SIP workers. It never waits, never logs (the agent does),
 //! and parses a header only where a state changes or the script left a user out.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 
 use crate::engine::decide::{decide, decide_offence, depends_on_content};
@@ -14,6 +13,7 @@ use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::event_routes;
 use crate::kamailio::{Arg, Message, PvValue};
 use crate::lists::Membership;
+use crate::memory::{Last, memory, remember};
 use crate::node::{Node, node, seconds_left};
 use crate::orders;
 use crate::script::{NO, YES, address, answer, number};
@@ -376,44 +376,4 @@ fn user(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Option<u128> {
         given
     };
     Some(node.user(user, message.from_domain().unwrap_or_default()))
-}
-
-/// A decision of this process.
-#[derive(Clone, Copy)]
-struct Last {
-    address: IpAddr,
-    key: Key,
-    code: i32,
-    decision: Decision,
-}
-
-/// Addresses that one message may be checked for and is remembered with.
-const ADDRESSES: usize = 4;
-
-/// The message that was last checked, and the decisions about it, the newest first.
-#[derive(Clone, Copy)]
-struct Memory {
-    message: (u32, i32),
-    decisions: [Option<Last>; ADDRESSES],
-}
-
-thread_local! {
-    /// A request is counted once for an address, however often the script asks.
-    static MEMORY: Cell<Option<Memory>> = const { Cell::new(None) };
-}
-
-fn remember(message: &Message<'_>, last: Last) {
-    let message = message.key();
-    let known = MEMORY.get().filter(|memory| memory.message == message);
-    let mut decisions = known.map_or([None; ADDRESSES], |memory| memory.decisions);
-    decisions.rotate_right(1);
-    decisions[0] = Some(last);
-    MEMORY.set(Some(Memory { message, decisions }));
-}
-
-fn memory(message: &Message<'_>, wanted: impl Fn(&Last) -> bool) -> Option<Last> {
-    let memory = MEMORY
-        .get()
-        .filter(|memory| memory.message == message.key())?;
-    memory.decisions.into_iter().flatten().find(wanted)
 }

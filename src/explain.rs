@@ -11,7 +11,8 @@ use crate::engine::policy::{Action, Count, Limit, METHODS};
 use crate::engine::verdict::Verdict;
 use crate::kamailio::Rpc;
 use crate::lists::Membership;
-use crate::node::{Node, Preview, is_known, seconds_left};
+use crate::meters::Preview;
+use crate::node::{Node, is_known, seconds_left};
 
 /// `sec.explain <ip>`.
 pub fn explain(rpc: &mut Rpc<'_>) {

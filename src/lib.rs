@@ -95,12 +95,17 @@
 //! * `check.rs`: one request, start to finish, and the offences that a script reports.
 //! * `script.rs`: what a script orders, `sec_count`, and the arguments of all functions.
 //! * `orders.rs`: a ban, an unban, an entry: checked against what must not happen, and written down.
-//! * `commands.rs`: the RPC commands.
+//! * `networks.rs`: the same for whole networks: orders that the agent carries out.
+//! * `lists.rs`: the static whitelist and the networks, as a request is looked up in them.
+//! * `meters.rs`: the counters of one source. `memory.rs`: what was decided about this message.
+//! * `commands.rs`: the RPC commands. `listings.rs`: those that page. `report.rs`: `sec.status`.
 //! * `explain.rs`: `sec.explain`.
 //! * `event_routes.rs`: the process that runs the script's routes for bans and unbans.
 //! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
 //! * `agent/supervisor.rs`: its parent.
 //! * `agent/journal.rs`: the one voice: the log line of each change.
+//! * `agent/networks.rs`: orders about networks carried out, lists published, files read anew.
+//!   `book.rs`: its book of networks.
 //! * `agent/link.rs`: the connection to Redis.
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
@@ -232,6 +237,10 @@ mod listings;
 #[cfg(not(loom))]
 mod lists;
 #[cfg(not(loom))]
+mod memory;
+#[cfg(not(loom))]
+mod meters;
+#[cfg(not(loom))]
 pub mod module;
 #[cfg(not(loom))]
 mod networks;
@@ -239,6 +248,8 @@ mod networks;
 mod node;
 #[cfg(not(loom))]
 mod orders;
+#[cfg(not(loom))]
+mod report;
 #[cfg(not(loom))]
 mod script;
 pub mod shared;

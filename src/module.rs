@@ -18,7 +18,7 @@ use crate::kamailio::{
 };
 use crate::node::{Node, node};
 use crate::shared::statistics::Count;
-use crate::{agent, check, commands, explain, listings, script};
+use crate::{agent, check, commands, explain, listings, report, script};
 
 const TEXT: Kind = Kind::Text;
 const NUMBER: Kind = Kind::Number;
@@ -143,7 +143,7 @@ const COMMANDS: &[Command] = &[
         name: "sec.status",
         help: "sec.status: version, mode, tables, agent, and what went wrong",
         reply: Reply::One,
-        run: commands::status,
+        run: report::status,
     },
     Command {
         name: "sec.ban",

@@ -9,9 +9,8 @@ use std::sync::OnceLock;
 
 use crate::cidr::MinPrefix;
 use crate::config::{Config, Mode, Redis, WhitelistSources};
-use crate::engine::decide::Rates as Meters;
 use crate::engine::facts::{Now, Origin, Standing};
-use crate::engine::policy::{Limit, Policy};
+use crate::engine::policy::Policy;
 use crate::engine::verdict::Reason;
 use crate::event_routes::EventRoutes;
 use crate::gcra::Quota;
@@ -19,6 +18,7 @@ use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
 use crate::kamailio::{clock, process};
 use crate::lists::{Lists, Membership};
+use crate::meters::SourceMeters;
 use crate::shared::events::{Event, Kind};
 use crate::shared::hash::Keys;
 use crate::shared::ledger::{Aspect, Census, Key, Ledger};
@@ -329,83 +329,6 @@ impl Node {
             key,
             now,
         }
-    }
-}
-
-/// The counters of one source, as the engine asks for them.
-pub struct SourceMeters<'a> {
-    node: &'a Node,
-    key: Key,
-    now: Now,
-}
-
-impl SourceMeters<'_> {
-    /// The place of this source in a limit that may take neighbours together.
-    #[inline]
-    fn hash(&self, limit: &Limit) -> u64 {
-        let (v4, v6) = limit.per;
-        let wider = self.key.source.widened(v4, v6);
-        if wider == self.key.source {
-            self.key.hash
-        } else {
-            self.node.keys.source(wider)
-        }
-    }
-
-    /// How much of a limit the source has used.
-    pub fn level(&self, index: usize, limit: &Limit) -> u32 {
-        self.node
-            .rates
-            .level(&limit.quota, index, self.hash(limit), self.now)
-    }
-
-    /// Forgets what the source owes to all limits: those that it shares with neighbours, too.
-    pub fn forget(&self) {
-        for (index, limit) in self.node.policy.limits.iter().enumerate() {
-            self.node.rates.forget(index, self.hash(limit));
-        }
-    }
-}
-
-impl Meters for SourceMeters<'_> {
-    #[inline]
-    fn charge(&mut self, index: usize, limit: &Limit) -> bool {
-        let charged = self
-            .node
-            .rates
-            .charge(&limit.quota, index, self.hash(limit), self.now);
-        if charged.evicted {
-            self.node.count(Count::Evictions, 1);
-        }
-        charged.within
-    }
-
-    fn within(&mut self, index: usize, limit: &Limit) -> bool {
-        self.node
-            .rates
-            .within(&limit.quota, index, self.hash(limit), self.now)
-    }
-
-    fn charge_ceiling(&mut self, quota: &Quota) -> bool {
-        self.node.ledger.charge_ceiling(self.key, quota, self.now)
-    }
-}
-
-/// The same counters for a question that must change nothing: what would be the answer now?
-pub struct Preview<'a>(pub SourceMeters<'a>);
-
-impl Meters for Preview<'_> {
-    fn charge(&mut self, index: usize, limit: &Limit) -> bool {
-        self.0.within(index, limit)
-    }
-
-    fn within(&mut self, index: usize, limit: &Limit) -> bool {
-        self.0.within(index, limit)
-    }
-
-    fn charge_ceiling(&mut self, quota: &Quota) -> bool {
-        let SourceMeters { node, key, now } = &self.0;
-        node.ledger.ceiling_level(*key, quota, *now) < quota.limit()
     }
 }
 

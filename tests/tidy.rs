@@ -46,7 +46,9 @@ fn layer(module: &str) -> Option<Layer> {
         | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
         "check" | "script" | "orders" | "networks" | "commands" | "listings" | "explain"
-        | "event_routes" | "lists" | "node" | "agent" => Layer::Glue,
+        | "event_routes" | "lists" | "node" | "meters" | "memory" | "report" | "agent" => {
+            Layer::Glue
+        }
         "lib" | "module" => Layer::Face,
         _ => return None,
     })

@@ -1,0 +1,88 @@
+//! `sec.status`: how the node is, in one answer.
+//!
+//! Runs in the processes that answer commands, never in a SIP worker. It reads shared memory only.
+
+use crate::commands::{mode_word, open};
+use crate::engine::facts::Now;
+use crate::kamailio::{Rpc, RpcStruct};
+use crate::node::Node;
+use crate::shared::notes::Note;
+use crate::shared::statistics::Count;
+
+/// `sec.status`.
+pub fn status(rpc: &mut Rpc<'_>) {
+    let Some((node, [])) = open(rpc, "sec.status", [], []) else {
+        return;
+    };
+    let now = node.now();
+    let census = node.ledger.census();
+    let mut reply = rpc.structure();
+    reply
+        .text(c"version", env!("CARGO_PKG_VERSION"))
+        .text(c"mode", mode_word(node.status.shadow()))
+        .int(c"uptime", node.uptime().cast_signed())
+        .int(c"memory", node.region_bytes() as i64)
+        .int(c"sources", node.status.sources().cast_signed())
+        .int(c"ledger_records", census.records().cast_signed())
+        .int(c"ledger_size", node.ledger.capacity() as i64)
+        .int(c"active_bans", node.active_bans().cast_signed())
+        .int(c"active_whitelist", node.active_whitelist().cast_signed())
+        .int(c"trusted", census.trusted().cast_signed())
+        .text(c"agent", if node.has_agent(now) { "up" } else { "down" })
+        .int(c"agent_pid", node.status.agent_pid().cast_signed())
+        .int(
+            c"agent_restarts",
+            node.status.agent_starts().saturating_sub(1).cast_signed(),
+        );
+    if node.whitelist_sources.file.is_some() {
+        let note = node.notes.read(Note::WhitelistFile);
+        reply.text(
+            c"whitelist_file",
+            if note.is_empty() {
+                "as at the start"
+            } else {
+                &note
+            },
+        );
+    }
+    reply.int(
+        c"lists_published",
+        node.lists.snapshot.generation().cast_signed(),
+    );
+    redis_status(node, now, &mut reply);
+    for (name, count) in [
+        (c"checks", Count::Checks),
+        (c"denied", Count::Denied),
+        (c"evictions", Count::Evictions),
+        (c"events_dropped", Count::EventsDropped),
+        (c"errors", Count::Errors),
+        (c"panics", Count::Panics),
+    ] {
+        reply.int(name, node.counted(count).cast_signed());
+    }
+}
+
+/// The link to the fleet's memory.
+fn redis_status(node: &Node, now: Now, reply: &mut RpcStruct<'_>) {
+    if node.redis.url.is_none() {
+        reply.text(c"redis", "not configured");
+        return;
+    }
+    let status = node.status;
+    let age = status.replica_age_ms(now).map_or(-1, u64::cast_signed);
+    reply
+        .text(c"redis", if status.link_up() { "up" } else { "down" })
+        .text(c"redis_problem", &node.notes.read(Note::Redis))
+        .int(c"redis_reconnects", status.reconnects().cast_signed())
+        .int(c"replica_age_ms", age)
+        .int(c"redis_keys", status.keys().cast_signed())
+        .int(c"redis_unwritten", status.unwritten().cast_signed())
+        .int(c"redis_garbage", status.garbage().cast_signed());
+    let mut garbage = reply.list(c"redis_garbage_keys");
+    for number in 0..Note::GARBAGE_MAX {
+        let key = node.notes.read(Note::Garbage(number));
+        if !key.is_empty() {
+            garbage.text(&key);
+        }
+    }
+}
