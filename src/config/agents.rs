@@ -5,7 +5,7 @@
 
 use super::Config;
 use super::list;
-use super::parameters::Outcome;
+use super::parameter::Outcome;
 use super::value::Given;
 use crate::user_agents::{PATTERNS_MAX, Pattern};
 

@@ -10,8 +10,11 @@
 #![forbid(unsafe_code)]
 
 mod agents;
+mod bans;
 mod compound;
 pub mod list;
+mod node;
+mod parameter;
 mod parameters;
 mod rate;
 mod rdns;
@@ -21,7 +24,8 @@ mod whitelist;
 
 use std::io;
 
-pub use parameters::{PARAMETERS, Parameter};
+pub use parameter::Parameter;
+pub use parameters::PARAMETERS;
 pub use rdns::Rdns;
 pub use redis::Redis;
 pub use value::Value;

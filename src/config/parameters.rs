@@ -4,59 +4,10 @@
 //! parameter, add an entry here; a setter of more than a few lines lives beside its kin.
 #![forbid(unsafe_code)]
 
-use super::value::{DAY, Given, Span, YEAR};
-use super::{Config, Mode, agents, rate, rdns, redis, whitelist};
-use crate::cidr::MinPrefix;
+use super::parameter::Parameter;
+use super::value::{DAY, YEAR};
+use super::{Mode, agents, bans, node, rate, rdns, redis, whitelist};
 use crate::engine::policy::Scope;
-
-/// What a setter answers: a warning, or an error sentence.
-pub(super) type Outcome = Result<Option<String>, String>;
-
-type Setter = fn(&mut Config, Given<'_>) -> Outcome;
-
-/// One `modparam("sec", "<name>", …)`.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// As users type it.
-    pub name: &'static str,
-    /// As the README shows it; `none` where there is none.
-    pub default: &'static str,
-    /// Whether further lines add to the first; otherwise the last one counts.
-    pub repeatable: bool,
-    /// What it means, in a phrase.
-    pub about: &'static str,
-    pub(super) set: Setter,
-}
-
-impl Parameter {
-    const fn once(
-        name: &'static str,
-        default: &'static str,
-        about: &'static str,
-        set: Setter,
-    ) -> Parameter {
-        Parameter {
-            name,
-            default,
-            repeatable: false,
-            about,
-            set,
-        }
-    }
-
-    const fn repeatable(
-        name: &'static str,
-        default: &'static str,
-        about: &'static str,
-        set: Setter,
-    ) -> Parameter {
-        let repeatable = true;
-        Parameter {
-            repeatable,
-            ..Parameter::once(name, default, about, set)
-        }
-    }
-}
 
 /// All parameters, in the README's order.
 pub const PARAMETERS: &[Parameter] = &[
@@ -72,7 +23,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "sources whose rates are tracked; rounded up to a power of two",
         |config, given| {
             let unit = ", which takes 16 KiB to 4 GiB for each rate";
-            config.table_size = table(given, 1 << 28, unit)?;
+            config.table_size = node::table(given, 1 << 28, unit)?;
             Ok(None)
         },
     ),
@@ -83,7 +34,7 @@ pub const PARAMETERS: &[Parameter] = &[
          up to a power of two",
         |config, given| {
             let unit = ", which takes 128 KiB to 4 GiB";
-            config.ledger_size = table(given, 1 << 25, unit)?;
+            config.ledger_size = node::table(given, 1 << 25, unit)?;
             Ok(None)
         },
     ),
@@ -92,7 +43,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "65536",
         "keys that sec_count can count; rounded up to a power of two",
         |config, given| {
-            config.count_table_size = table(given, 1 << 25, "")?;
+            config.count_table_size = node::table(given, 1 << 25, "")?;
             Ok(None)
         },
     ),
@@ -113,7 +64,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "prefix length at which IPv6 addresses are one source",
         rate::set_ipv6_prefix,
     ),
-    Parameter::once("ban_time", "300", "the first ban", set_ban_time),
+    Parameter::once("ban_time", "300", "the first ban", bans::set_time),
     Parameter::once(
         "ban_factor",
         "2",
@@ -123,7 +74,7 @@ pub const PARAMETERS: &[Parameter] = &[
             Ok(None)
         },
     ),
-    Parameter::once("ban_max_time", "1d", "the longest ban", set_ban_max_time),
+    Parameter::once("ban_max_time", "1d", "the longest ban", bans::set_max_time),
     Parameter::once(
         "ban_memory",
         "1d",
@@ -250,7 +201,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "16/32",
         "shortest IPv4 and IPv6 prefix that may be banned",
         |config, given| {
-            config.ban_min_prefix = min_prefix(given)?;
+            config.ban_min_prefix = bans::min_prefix(given)?;
             Ok(None)
         },
     ),
@@ -334,79 +285,12 @@ pub const PARAMETERS: &[Parameter] = &[
         "event_callback",
         "none",
         "function of a KEMI script that is called for each ban, unban and revocation",
-        set_event_callback,
+        node::set_event_callback,
     ),
     Parameter::once(
         "log_level",
         "1",
         "Kamailio's log level of the one line per state change",
-        set_log_level,
+        node::set_log_level,
     ),
 ];
-
-/// Longest name of a script's function, in bytes.
-const FUNCTION_MAX: usize = 64;
-
-/// A table's size: at least 1024 entries and, for the tables' masks, a power of two.
-fn table(given: Given<'_>, most: u64, unit: &str) -> Result<usize, String> {
-    let size = given.number(1024..=most, unit)?;
-    usize::try_from(size.next_power_of_two())
-        .map_err(|_| given.refuse("is too large for this machine", "less"))
-}
-
-/// Shortest prefixes of both families.
-pub(super) fn min_prefix(given: Given<'_>) -> Result<MinPrefix, String> {
-    let (v4, v6) = given.lengths(1..=32, 1..=128)?;
-    Ok(MinPrefix { v4, v6 })
-}
-
-fn set_ban_time(config: &mut Config, given: Given<'_>) -> Outcome {
-    let first = given.time(YEAR)?;
-    let longest = config.policy.bans.longest;
-    if config.is_given("ban_max_time") && first > longest {
-        let allowed = format!("1 second to {}, which is ban_max_time", Span(longest));
-        return Err(given.refuse("is longer than ban_max_time", allowed));
-    }
-    config.policy.bans.first = first;
-    Ok(None)
-}
-
-fn set_ban_max_time(config: &mut Config, given: Given<'_>) -> Outcome {
-    let longest = given.time(YEAR)?;
-    let first = config.policy.bans.first;
-    if config.is_given("ban_time") && longest < first {
-        let allowed = format!("{}, which is ban_time, to 365 days", Span(first));
-        return Err(given.refuse("is shorter than ban_time", allowed));
-    }
-    config.policy.bans.longest = longest;
-    Ok(None)
-}
-
-fn set_event_callback(config: &mut Config, given: Given<'_>) -> Outcome {
-    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':');
-    let named = given
-        .text
-        .starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if !named || given.text.len() > FUNCTION_MAX || !given.text.chars().all(letter) {
-        let allowed =
-            format!("a letter or '_', and up to {FUNCTION_MAX} letters, digits, '_', '.' and ':'");
-        return Err(given.refuse("is not the name of a function", allowed));
-    }
-    config.event_callback = Some(given.text.into());
-    Ok(None)
-}
-
-fn set_log_level(config: &mut Config, given: Given<'_>) -> Outcome {
-    config.log_level = match given.text {
-        "-1" => -1,
-        "0" => 0,
-        "1" => 1,
-        "2" => 2,
-        "3" => 3,
-        _ => {
-            let allowed = "-1 (error), 0 (warning), 1 (notice), 2 (info), 3 (debug)";
-            return Err(given.refuse("is not a log level", allowed));
-        }
-    };
-    Ok(None)
-}

@@ -6,7 +6,7 @@
 
 use super::Config;
 use super::compound::{Compound, Form};
-use super::parameters::Outcome;
+use super::parameter::Outcome;
 use super::value::{DAY, Given, Shown};
 use crate::engine::policy::{Action, Count, Limit, MAX_LIMITS, METHODS, method_bit};
 use crate::gcra::{Quota, TICKS_PER_SECOND};

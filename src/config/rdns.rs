@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Config;
-use super::parameters::Outcome;
+use super::parameter::Outcome;
 use super::value::Given;
 use crate::domain::Domain;
 use crate::engine::policy;

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::Config;
-use super::parameters::Outcome;
+use super::parameter::Outcome;
 use super::value::Given;
 
 /// What lives under it belongs to the nodes themselves.

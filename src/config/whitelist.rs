@@ -7,8 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use super::bans::min_prefix;
 use super::list::{self, List, NAMES_MAX};
-use super::parameters::{Outcome, min_prefix};
+use super::parameter::Outcome;
 use super::value::Given;
 use super::{Config, ReadFile};
 use crate::cidr::{MinPrefix, Prefix, PrefixMap};
