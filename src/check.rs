@@ -51,7 +51,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         &standing,
         &mut node.meters(key, facts.now),
     );
-    let decision = apply(node, message, &facts, key, &standing, decision);
+    let decision = apply(node, message, &facts, (address, key), &standing, decision);
     count(node, &decision, facts.shadow);
     let code = effective(decision.verdict, facts.shadow);
     remember(
@@ -147,7 +147,7 @@ pub fn check_agent(message: &Message<'_>, _: &[Arg<'_>]) -> i32 {
 }
 
 /// The names of `$sec(…)`, in the order that [`variable`] counts them.
-pub const VARIABLES: &[&str] = &["ip", "verdict", "reason", "ban_ttl", "strikes"];
+pub const VARIABLES: &[&str] = &["ip", "verdict", "reason", "ban_ttl", "strikes", "rdns"];
 
 /// `$sec(…)`: the last decision on this message in this process, or the event that a route is run
 /// for; null without one.
@@ -176,6 +176,7 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
             true => seconds_left(standing.ban.until, now),
             false => 0,
         }),
+        Some(&"rdns") => standing.look_up.word().map_or(PvValue::Null, PvValue::from),
         Some(&"strikes") => PvValue::Int(i64::from(standing.strikes)),
         _ => PvValue::Null,
     }
@@ -214,7 +215,7 @@ fn offend(
     if let (Change::Mute(sentence), Some(user)) = (decision.change, user) {
         return mute(node, message, &facts, key, user, sentence);
     }
-    let decision = apply(node, message, &facts, key, &standing, decision);
+    let decision = apply(node, message, &facts, (address, key), &standing, decision);
     match decision.verdict {
         Verdict::DenyNewBan if !facts.shadow => Verdict::DenyNewBan.code(),
         _ => YES,
@@ -258,13 +259,14 @@ fn apply(
     node: &Node,
     message: &Message<'_>,
     facts: &Facts,
-    key: Key,
+    (address, key): (IpAddr, Key),
     standing: &Standing,
     decision: Decision,
 ) -> Decision {
     let (kind, sentence) = match decision.change {
         Change::None | Change::Mute(_) => return decision,
         Change::Ban(sentence) => (Kind::Ban, sentence),
+        Change::Hold(sentence) => (Kind::Hold, sentence),
         Change::Revoke(sentence) => (Kind::Revoke, sentence),
     };
     if kind == Kind::Revoke && !facts.shadow {
@@ -280,14 +282,19 @@ fn apply(
         node.count(Count::Revocations, 1);
     }
     let event = Event {
+        address,
         reason: decision.reason,
         shadow: facts.shadow,
         seconds: sentence.seconds,
         repeats: standing.repeats,
         text: Text::new(message.from_user().unwrap_or_default()),
         agent: Text::new(message.user_agent().unwrap_or_default()),
-        ..Event::new(kind, key.source, origin(decision.reason))
+        ..Event::new(kind, key.source, decision.reason.origin())
     };
+    if kind == Kind::Hold {
+        orders::hold(node, key, facts.now, sentence, &event);
+        return decision;
+    }
     if orders::impose(node, key, facts.now, sentence, &event) {
         decision
     } else {
@@ -296,15 +303,6 @@ fn apply(
             ..decision
         }
     }
-}
-
-/// Which kind of rule a reason belongs to.
-fn origin(reason: Reason) -> Origin {
-    let strike = reason == Reason::AUTH
-        || reason == Reason::WHITELIST_USERS
-        || reason.number() >= Reason::FIRST_WORD
-        || reason == Reason::OTHER;
-    if strike { Origin::Strike } else { Origin::Rate }
 }
 
 /// What the rules are told of a request, and what the lists say of its address.

@@ -136,7 +136,8 @@
 //! * `shared/hash.rs`: keyed hashes.
 //! * `shared/rates.rs`: a word for each source and limit; also the counters of `sec_count`.
 //! * `shared/ledger/mod.rs`: a record for each address with a state of its own.
-//!   `slot.rs`: one record and the protocol by which it changes. `bucket.rs`: finding, making, giving
+//!   `slot.rs`: one record and the protocol by which it changes. `ban.rs`, `lookup.rs`: a ban, and what
+//!   reverse DNS said, as words of it. `bucket.rs`: finding, making, giving
 //!   way. `strikes.rs`, `users.rs`: what two of its words mean. `sweep.rs`: the agent's round.
 //!   `census.rs`: what that round counted. `mutes.rs`: users that are muted at an address.
 //!   `pending.rs`: what Redis does not know yet. `mirror.rs`: what Redis said. `model.rs`: the models
@@ -156,7 +157,8 @@
 //! ## Pure
 //!
 //! * [`engine::decide`]: the rules in their order. [`engine::facts`]: what they are told.
-//!   [`engine::policy`]: what the operator wants. [`engine::verdict`]: what they answer.
+//!   [`engine::policy`]: what the operator wants. [`engine::lookup`]: the exception of reverse DNS.
+//!   [`engine::verdict`]: what they answer.
 //! * [`gcra`]: the arithmetic of a limit.
 //! * [`source`]: who is charged: an IPv4 address, or an IPv6 prefix.
 //! * [`cidr`]: prefixes from text (`prefix.rs`), and maps that find the longest one: flattened

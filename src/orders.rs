@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use crate::cidr::MinPrefix;
 use crate::engine::facts::{Ban, FOREVER, Now, Origin};
+use crate::engine::lookup::Hold;
 use crate::engine::verdict::{Reason, Sentence};
 use crate::node::{Node, seconds_left};
 use crate::shared::events::{Event, Kind};
@@ -17,6 +18,9 @@ use crate::shared::statistics::Count;
 
 /// The longest time that an order may name: one year, in seconds.
 pub const SECONDS_MAX: i64 = 365 * 86_400;
+
+/// How long an answer that did not come in time counts as "no name".
+pub const NAMELESS_SECS: u64 = 60;
 
 /// Why an order is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,6 +228,21 @@ pub fn set_mode(node: &Node, shadow: bool, origin: Origin) {
     });
 }
 
+/// Holds a source until the agent has found out its name, or the time for that is over.
+pub fn hold(node: &Node, key: Key, now: Now, sentence: Sentence, event: &Event) {
+    let hold = Hold {
+        until: now.ms() + node.policy.rdns.hold_ms,
+        reason: event.reason,
+        shadow: event.shadow,
+        validated: sentence.validated,
+    };
+    match node.ledger.hold(key, now, hold) {
+        Ok(true) => node.tell(event),
+        Ok(false) => {} // another process was faster, and has asked
+        Err(_) => node.note_full(key.source, event.origin),
+    }
+}
+
 /// Writes down a sentence of the engine. False if another process was faster, or there is no
 /// room: then nothing is told.
 pub fn impose(node: &Node, key: Key, now: Now, sentence: Sentence, event: &Event) -> bool {
@@ -242,6 +261,9 @@ pub fn impose(node: &Node, key: Key, now: Now, sentence: Sentence, event: &Event
             node.note_full(key.source, event.origin);
             return false;
         }
+    }
+    if node.policy.rdns.asks {
+        node.ledger.end_hold(key, now.after(NAMELESS_SECS));
     }
     if sentence.validated && !event.shadow {
         node.ledger

@@ -1,12 +1,13 @@
 //! The rules, in their order: own address, static whitelist, dynamic whitelist with its ceiling,
-//! ban, scanner, rates (a trusted source has a ceiling of its own), and for offences strikes; an offence
-//! ends in grace, a limit or a ban.
+//! ban, hold, scanner, rates (a trusted source has a ceiling of its own), and for offences strikes;
+//! an offence ends in grace, a limit, a hold until reverse DNS has answered, or a ban.
 //!
 //! Pure; called once per request by `check.rs`. It counts nothing itself: charging a limit is the
 //! caller's [`Rates`].
 #![forbid(unsafe_code)]
 
 use super::facts::{FOREVER, Facts, Offence, Standing};
+use super::lookup::Exception;
 use super::policy::{Action, Count, Limit, Policy, Scope};
 use super::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::gcra::Quota;
@@ -36,6 +37,9 @@ pub fn decide(
     }
     if standing.banned(facts.now, facts.shadow) {
         return answer(Verdict::DenyBanned, standing.ban.reason);
+    }
+    if let Some(decision) = held(policy, facts, standing) {
+        return decision;
     }
     if facts.muted {
         return answer(Verdict::DenyContent, Reason::AUTH);
@@ -76,6 +80,9 @@ pub fn decide_offence(
     }
     if standing.banned(facts.now, facts.shadow) {
         return answer(Verdict::DenyBanned, standing.ban.reason);
+    }
+    if let Some(decision) = held(policy, facts, standing) {
+        return decision;
     }
     let mut shadowed = false;
     for (index, limit) in policy.limits.iter().enumerate() {
@@ -203,36 +210,68 @@ fn limited(
     }
     Decision {
         shadowed,
-        ..answer(Verdict::Allow, Reason::NONE)
+        ..allowed(policy, facts, standing)
     }
 }
 
-/// What an offence leads to: grace, trust, and a fleet that is not known yet turn a ban into a refusal; credentials that failed
-/// our own challenge are stronger than trust.
+/// A source waits for what reverse DNS says of it: nobody lets it through meanwhile. When the
+/// answer is overdue, the ban that was due begins.
+fn held(policy: &Policy, facts: &Facts, standing: &Standing) -> Option<Decision> {
+    match standing.look_up.exception(policy, facts.now, facts.shadow) {
+        Exception::Held(hold) => Some(answer(Verdict::DenyHeld, hold.reason)),
+        Exception::Due(hold) if !excused(facts, standing, hold.reason) => Some(Decision {
+            change: Change::Ban(sentence(policy, standing, hold.validated)),
+            ..answer(Verdict::DenyNewBan, hold.reason)
+        }),
+        _ => None,
+    }
+}
+
+/// Grace, trust, and a fleet that is not known yet turn a ban into a refusal; credentials that
+/// failed our own challenge are stronger than trust.
+fn excused(facts: &Facts, standing: &Standing, reason: Reason) -> bool {
+    let trusted = standing.trusted(facts.now) && reason != Reason::AUTH;
+    trusted || facts.loading || standing.graced(facts.now)
+}
+
+/// What an offence leads to: a refusal, a hold, or a ban.
 fn offence(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> Decision {
-    let spared = standing.trusted(facts.now) && reason != Reason::AUTH;
-    if spared || facts.loading || standing.graced(facts.now) {
+    if excused(facts, standing, reason) {
         return answer(Verdict::DenyLimited, reason);
     }
+    let sentence = sentence(policy, standing, facts.validated);
+    let (verdict, change) = match standing.look_up.exception(policy, facts.now, facts.shadow) {
+        Exception::Spared => (Verdict::DenyLimited, Change::None),
+        Exception::Open if policy.rdns.asks => (Verdict::DenyHeld, Change::Hold(sentence)),
+        _ => (Verdict::DenyNewBan, Change::Ban(sentence)),
+    };
     Decision {
-        change: Change::Ban(sentence(policy, facts, standing)),
-        ..answer(Verdict::DenyNewBan, reason)
+        change,
+        ..answer(verdict, reason)
+    }
+}
+
+/// Nothing speaks against it; whether it is its name that speaks for it.
+fn allowed(policy: &Policy, facts: &Facts, standing: &Standing) -> Decision {
+    match standing.look_up.exception(policy, facts.now, facts.shadow) {
+        Exception::Spared => answer(Verdict::AllowSpared, Reason::RDNS),
+        _ => answer(Verdict::Allow, Reason::NONE),
     }
 }
 
 fn revoke(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> Decision {
     Decision {
-        change: Change::Revoke(sentence(policy, facts, standing)),
+        change: Change::Revoke(sentence(policy, standing, facts.validated)),
         ..answer(Verdict::DenyNewBan, reason)
     }
 }
 
 /// What could be forged is banned for `ban_time` at most and is no repeat.
-fn sentence(policy: &Policy, facts: &Facts, standing: &Standing) -> Sentence {
-    let repeats = if facts.validated { standing.repeats } else { 0 };
+pub fn sentence(policy: &Policy, standing: &Standing, validated: bool) -> Sentence {
+    let repeats = if validated { standing.repeats } else { 0 };
     Sentence {
         seconds: policy.bans.seconds(repeats),
-        validated: facts.validated,
+        validated,
     }
 }
 

@@ -490,3 +490,6 @@ fn a_muted_user_is_denied_and_the_whitelist_wins() {
     let decision = decide(&requests(), &facts, &entry, &mut Fixed::default());
     assert_eq!(decision.verdict, Verdict::AllowWhitelisted);
 }
+
+#[path = "lookup_tests.rs"]
+mod lookup;

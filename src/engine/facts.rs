@@ -1,6 +1,7 @@
 //! What the engine is told: the facts of one request, and the standing of its source.
 #![forbid(unsafe_code)]
 
+use super::lookup::LookUp;
 use super::verdict::Reason;
 use crate::source::Source;
 
@@ -98,6 +99,8 @@ pub struct Standing {
     pub repeats: u32,
     /// Until when they are.
     pub repeats_until: u64,
+    /// What reverse DNS said of it, or is just asked.
+    pub look_up: LookUp,
 }
 
 /// A ban in the ledger.

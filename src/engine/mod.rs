@@ -7,5 +7,6 @@
 
 pub mod decide;
 pub mod facts;
+pub mod lookup;
 pub mod policy;
 pub mod verdict;

@@ -1,6 +1,7 @@
 //! What the engine answers: the verdict that a script sees, the reason, and the change to apply.
 #![forbid(unsafe_code)]
 
+use super::facts::Origin;
 use super::policy::Policy;
 
 /// The answer to one request. The number is what `sec_check()` returns; never 0, which would end
@@ -12,10 +13,14 @@ pub enum Verdict {
     Allow = 1,
     /// Let it through: whitelisted.
     AllowWhitelisted = 2,
+    /// Let it through: it would be banned but for its name.
+    AllowSpared = 3,
     /// Deny: the source was banned before.
     DenyBanned = -1,
     /// Deny: this very request led to a ban.
     DenyNewBan = -2,
+    /// Deny: held while its name is looked up.
+    DenyHeld = -3,
     /// Deny: over a limit, not banned.
     DenyLimited = -4,
     /// Deny: for what this request is; the source is not banned.
@@ -38,8 +43,10 @@ impl Verdict {
         match self {
             Verdict::Allow => "allow",
             Verdict::AllowWhitelisted => "allow, whitelisted",
+            Verdict::AllowSpared => "allow, spared by reverse DNS",
             Verdict::DenyBanned => "deny, banned",
             Verdict::DenyNewBan => "deny, banned by this request",
+            Verdict::DenyHeld => "deny, held while its name is looked up",
             Verdict::DenyLimited => "deny, over a limit",
             Verdict::DenyContent => "deny, for what it is",
         }
@@ -75,6 +82,9 @@ impl Reason {
     /// The User-Agent of a scanner, `agent_check`.
     pub const AGENT: Reason = Reason(10);
 
+    /// A name in a trusted domain.
+    pub const RDNS: Reason = Reason(15);
+
     const FIRST_LIMIT: u8 = 16;
     /// First number of a script's own words.
     pub const FIRST_WORD: u8 = 32;
@@ -87,6 +97,15 @@ impl Reason {
     /// The word with this index.
     pub fn word(index: u8) -> Reason {
         Reason(Self::FIRST_WORD.saturating_add(index))
+    }
+
+    /// Which kind of rule bans for it.
+    pub fn origin(self) -> Origin {
+        let strike = self == Reason::AUTH
+            || self == Reason::WHITELIST_USERS
+            || self.0 >= Self::FIRST_WORD
+            || self == Reason::OTHER;
+        if strike { Origin::Strike } else { Origin::Rate }
     }
 
     /// The number to store.
@@ -112,6 +131,7 @@ impl Reason {
             Reason::WHITELIST_USERS => "whitelist_users",
             Reason::MANUAL => "manual",
             Reason::AGENT => "agent",
+            Reason::RDNS => "rdns",
             Reason(number) if number >= Self::FIRST_WORD => return word(number - Self::FIRST_WORD),
             Reason(number) if number >= Self::FIRST_LIMIT => {
                 let limit = policy.limits.get(usize::from(number - Self::FIRST_LIMIT));
@@ -145,6 +165,8 @@ pub enum Change {
     Ban(Sentence),
     /// Mute the user at the source.
     Mute(Sentence),
+    /// Hold the source, and ask for its name; the sentence waits.
+    Hold(Sentence),
     /// Delete its whitelist entry, take its trust, begin the cool-down, and ban it.
     Revoke(Sentence),
 }

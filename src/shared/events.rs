@@ -5,12 +5,14 @@
 //! any bytes; whoever shows them makes them printable.
 #![forbid(unsafe_code)]
 
+use std::net::IpAddr;
+
 use crate::engine::facts::Origin;
 use crate::engine::verdict::Reason;
 use crate::source::Source;
 
 /// Length of a record: less than `PIPE_BUF`, so that the kernel never tears one.
-pub const RECORD: usize = 192;
+pub const RECORD: usize = 200;
 /// Longest user or agent text that is carried.
 pub const TEXT_MAX: usize = 72;
 
@@ -38,6 +40,8 @@ pub enum Kind {
     Unreadable = 8,
     /// The ledger had no room.
     Full = 9,
+    /// A source is held: its name is to be looked up.
+    Hold = 16,
     /// Order: ban a network.
     BanNetwork = 11,
     /// Order: lift the ban of a network.
@@ -50,7 +54,7 @@ pub enum Kind {
     Reload = 15,
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind::Mute,
     Kind::Ban,
     Kind::Unban,
@@ -66,6 +70,7 @@ const KINDS: [Kind; 15] = [
     Kind::WhitelistNetwork,
     Kind::UnwhitelistNetwork,
     Kind::Reload,
+    Kind::Hold,
 ];
 
 /// One event.
@@ -75,6 +80,8 @@ pub struct Event {
     pub kind: Kind,
     /// To whom.
     pub source: Source,
+    /// The address of that source that did it.
+    pub address: IpAddr,
     /// Why.
     pub reason: Reason,
     /// By whom.
@@ -100,6 +107,7 @@ impl Event {
         Event {
             kind,
             source,
+            address: source.address(),
             reason: Reason::NONE,
             origin,
             shadow: false,
@@ -127,6 +135,7 @@ impl Event {
         ]);
         put(&[self.source.length(), self.text.length, self.agent.length, 0]);
         put(&self.source.bits().to_le_bytes());
+        put(&Source::new(self.address, 128).bits().to_le_bytes());
         put(&self.seconds.to_le_bytes());
         put(&self.repeats.to_le_bytes());
         put(&self.text.bytes);
@@ -140,11 +149,13 @@ impl Event {
         let [kind, reason, origin, shadow] = take(&mut rest);
         let [length, text, agent, _] = take(&mut rest);
         let bits = u128::from_le_bytes(take(&mut rest));
+        let address = u128::from_le_bytes(take(&mut rest));
         let seconds = u64::from_le_bytes(take(&mut rest));
         let repeats = u32::from_le_bytes(take(&mut rest));
         Some(Event {
             kind: KINDS.into_iter().find(|known| *known as u8 == kind)?,
             source: Source::from_parts(bits, length),
+            address: Source::from_parts(address, 128).address(),
             reason: Reason::from_number(reason),
             origin: Origin::from_number(origin),
             shadow: shadow != 0,
@@ -217,6 +228,7 @@ mod tests {
         let source = Source::new("2001:db8::1".parse().unwrap(), 64);
         for kind in KINDS {
             let event = Event {
+                address: "2001:db8::1".parse().unwrap(),
                 reason: Reason::AUTH,
                 shadow: true,
                 seconds: Event::FOREVER,

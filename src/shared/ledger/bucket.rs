@@ -4,8 +4,9 @@
 #![forbid(unsafe_code)]
 
 use super::slot::{Meta, Slot, State, WORDS, Word};
-use super::{Full, Key, LANES, Ledger, Relaxed, strikes};
+use super::{Full, Key, LANES, Ledger, Relaxed, lookup, strikes};
 use crate::engine::facts::Now;
+use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
 
 /// How much a record is worth, least first: in a full bucket the least valuable gives way.
@@ -15,6 +16,8 @@ pub(super) enum Class {
     Dead,
     /// Strikes, grace, a ceiling in use: soon forgotten anyway.
     Strikes,
+    /// Its name is looked up, or spares it a ban.
+    Held,
     /// A first ban on evidence that can be forged.
     ForgeableBan,
     /// A first ban.
@@ -207,9 +210,12 @@ impl Ledger {
                 },
                 ban,
             )
+        } else if let Some(until) = named(lookup::known(slot, meta, now)) {
+            (Class::Held, until)
         } else if counted > 0
             || repeats > 0
             || until(Word::Grace) > 0
+            || lookup::known(slot, meta, now) != LookUp::Unknown
             || gcra::is_ahead(slot.payload(meta, Word::Ceiling), now.ticks())
         {
             (Class::Strikes, u64::from(counted) + (repeats & 0xff))
@@ -231,6 +237,15 @@ impl Ledger {
                 slot.update(meta, Word::Ban, |_| Some(0));
             }
         }
+    }
+}
+
+/// Until when a source is held, or spared for its name.
+fn named(known: LookUp) -> Option<u64> {
+    match known {
+        LookUp::Held(hold) => Some(hold.until),
+        LookUp::Answered(Answer::Trusted, until) => Some(until),
+        LookUp::Answered(..) | LookUp::Unknown => None,
     }
 }
 

@@ -10,8 +10,10 @@
 //! source without a state costs one read. Two processes that insert the same key at once may leave
 //! two records: readers take all of them together, and both fade.
 
+mod ban;
 mod bucket;
 mod census;
+mod lookup;
 mod mirror;
 mod mutes;
 mod pending;
@@ -26,9 +28,9 @@ pub use pending::{Aspect, Pending};
 
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
-use crate::engine::verdict::Reason;
 use crate::gcra::{Charge, Quota};
 use crate::source::Source;
+use ban::{SHADOW, VALIDATED, pack_origin, unpack_ban};
 use bucket::Class;
 use slot::{Meta, Slot, Update, WORDS, Word};
 
@@ -174,7 +176,7 @@ impl Ledger {
         });
     }
 
-    /// Ends a ban and what led to it, also for the users of that address, and begins the grace.
+    /// Ends a ban or a hold and what led to it, also for the users of that address, and begins the grace.
     /// Whether there was anything to lift.
     pub fn unban(&self, key: Key, now: Now, grace_until: u64) -> bool {
         let mut lifted = false;
@@ -186,6 +188,7 @@ impl Ledger {
             if let Update::Done(old) = held(Word::Strikes) {
                 lifted |= strikes::total(old, now.ms(), self.strike_window_ms) > 0;
             }
+            lifted |= lookup::release(slot, meta);
             for word in [Word::UsersOrUserLow, Word::RepeatsOrUserHigh] {
                 held(word);
             }
@@ -356,6 +359,7 @@ impl Ledger {
         standing.trusted_until = standing.trusted_until.max(time(Word::Trust));
         standing.grace_until = standing.grace_until.max(time(Word::Grace));
         standing.cooldown_until = standing.cooldown_until.max(time(Word::Cooldown));
+        lookup::merge(&mut standing.look_up, slot, meta, now);
         let counts = slot.payload(meta, Word::Strikes);
         standing.strikes += strikes::total(counts, now.ms(), self.strike_window_ms);
         if !meta.is_user() {
@@ -368,27 +372,6 @@ impl Ledger {
                 standing.repeats_until = standing.repeats_until.max(repeats >> 8);
             }
         }
-    }
-}
-
-const SHADOW: u64 = 1;
-const VALIDATED: u64 = 2;
-
-fn pack_origin(ban: &Ban) -> u64 {
-    let flags = (u64::from(ban.shadow) * SHADOW) | (u64::from(ban.validated) * VALIDATED);
-    ban.since << 8 | u64::from(ban.origin as u8) << 2 | flags
-}
-
-fn unpack_ban(slot: &Slot, meta: Meta) -> Ban {
-    let ban = slot.payload(meta, Word::Ban);
-    let origin = slot.payload(meta, Word::BanOrigin);
-    Ban {
-        since: origin >> 8,
-        until: ban >> 8,
-        reason: Reason::from_number(ban as u8),
-        origin: Origin::from_number((origin & 0xff) as u8 >> 2),
-        shadow: origin & SHADOW != 0,
-        validated: origin & VALIDATED != 0,
     }
 }
 

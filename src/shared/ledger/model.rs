@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::engine::facts::Now;
+use crate::engine::verdict::Reason;
 use std::net::{IpAddr, Ipv4Addr};
 
 const EARLY: u64 = 1_000_000;

@@ -55,10 +55,12 @@ pub(super) enum Word {
     Strikes = 12,
     /// What changed here and is not yet known to the fleet (see `pending`).
     Pending = 13,
+    /// A name that is looked up, or what became of it (see `lookup`).
+    LookUp = 14,
 }
 
 /// The words that carry the generation. The rest of the record is reserved.
-pub(super) const CHANGING: [Word; 11] = [
+pub(super) const CHANGING: [Word; 12] = [
     Word::RepeatsOrUserHigh,
     Word::UsersOrUserLow,
     Word::Ban,
@@ -70,6 +72,7 @@ pub(super) const CHANGING: [Word; 11] = [
     Word::Cooldown,
     Word::Strikes,
     Word::Pending,
+    Word::LookUp,
 ];
 
 const STATE_BITS: u64 = 0b111;

@@ -6,8 +6,9 @@
 
 use super::bucket::Class;
 use super::slot::{State, Word};
-use super::{Ledger, Update, strikes};
+use super::{Ledger, Update, lookup, strikes};
 use crate::engine::facts::Now;
+use crate::engine::lookup::LookUp;
 
 /// Counts of one round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Ledger {
         }
     }
 
-    /// Lifts all shadow bans: shadow mode is over. Returns how many there were.
+    /// Lifts all shadow bans and holds: shadow mode is over. Returns how many there were.
     pub fn drop_shadow_bans(&self, now: Now) -> usize {
         let mut dropped = 0;
         for place in 0..self.capacity() {
@@ -92,6 +93,9 @@ impl Ledger {
             let Some((meta, _, _)) = slot.key() else {
                 continue;
             };
+            if matches!(lookup::known(&slot, meta, now), LookUp::Held(hold) if hold.shadow) {
+                lookup::release(&slot, meta);
+            }
             if slot.payload(meta, Word::BanOrigin) & super::SHADOW == 0 {
                 continue;
             }

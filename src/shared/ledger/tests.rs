@@ -1,19 +1,20 @@
 //! Tests of the ledger: life of each state, who gives way, and many processes at once.
 
 use super::*;
+use crate::engine::verdict::Reason;
 use crate::shared::forks::Forks;
 use crate::shared::hash::Keys;
 use crate::shared::region::Region;
 use std::net::{IpAddr, Ipv4Addr};
 
-fn ledger(records: usize) -> Ledger {
+pub(super) fn ledger(records: usize) -> Ledger {
     let size = Ledger::size(records);
     let mut region = Region::new(size.tags + size.words + 64).unwrap();
     let census = Census::new(region.take(Census::WORDS));
     Ledger::new(region.take(size.tags), region.take(size.words), census, 600)
 }
 
-fn key(number: u32) -> Key {
+pub(super) fn key(number: u32) -> Key {
     let source = Source::new(IpAddr::V4(Ipv4Addr::from(number)), 64);
     Key {
         source,
@@ -21,7 +22,7 @@ fn key(number: u32) -> Key {
     }
 }
 
-fn at(ms: u64) -> Now {
+pub(super) fn at(ms: u64) -> Now {
     Now::from_ns(ms * 1_000_000)
 }
 
