@@ -6,13 +6,14 @@
 use crate::cidr::Prefix;
 use crate::commands::{address, mode_word, open, unix};
 use crate::engine::decide::decide;
-use crate::engine::facts::{FOREVER, Facts, Standing};
+use crate::engine::facts::{FOREVER, Facts, Now, Standing};
 use crate::engine::policy::{Action, Count, Limit, METHODS};
 use crate::engine::verdict::Verdict;
-use crate::kamailio::Rpc;
+use crate::kamailio::{Rpc, RpcStruct};
 use crate::lists::Membership;
 use crate::meters::Preview;
 use crate::node::{Node, is_known, seconds_left};
+use crate::shared::ledger::Key;
 
 /// `sec.explain <ip>`.
 pub fn explain(rpc: &mut Rpc<'_>) {
@@ -24,7 +25,8 @@ pub fn explain(rpc: &mut Rpc<'_>) {
     };
     let (key, now) = (node.key(address), node.now());
     let lists = node.membership(address, now);
-    let standing = node.standing(address, key, now);
+    let shadow = node.status.shadow();
+    let standing = lists.join(node.ledger.standing(key, now), now, shadow);
     let facts = Facts {
         now,
         source: key.source,
@@ -33,7 +35,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         validated: false,
         method: 0,
         scanner: false,
-        shadow: node.status.shadow(),
+        shadow,
         loading: node.awaits_fleet(now),
         muted: false,
     };
@@ -51,47 +53,62 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         )
         .text(c"mode", mode_word(facts.shadow));
     if standing.banned(now, true) {
-        let ban = &standing.ban;
-        let mut shown = reply.structure(c"ban");
-        if let Some(network) = banned_with(&lists, &standing) {
-            shown.text(c"network", &network.to_string());
-        }
-        shown
-            .text(c"reason", &node.reason_text(ban.reason))
-            .text(c"origin", ban.origin.word())
-            .int(c"since", unix(ban.since, now))
-            .int(c"ttl", seconds_left(ban.until, now))
-            .text(
-                c"evidence",
-                if ban.validated {
-                    "validated"
-                } else {
-                    "can be forged"
-                },
-            )
-            .text(c"mode", mode_word(ban.shadow));
+        ban(node, &mut reply, &standing, &lists, now);
     }
     if let Some(network) = lists.whitelist {
         reply.text(c"whitelisted_network", &network.prefix.to_string());
     }
     if is_known(&standing) {
-        reply
-            .int(
-                c"whitelisted",
-                seconds_left(standing.whitelisted_until, now),
-            )
-            .int(c"trusted", seconds_left(standing.trusted_until, now))
-            .int(c"grace", seconds_left(standing.grace_until, now))
-            .int(c"cooldown", seconds_left(standing.cooldown_until, now))
-            .int(c"strikes", i64::from(standing.strikes))
-            .int(c"strike_limit", i64::from(node.policy.strike_limit))
-            .text(
-                c"users_muted",
-                if standing.mutes { "perhaps" } else { "none" },
-            )
-            .int(c"users_failed", i64::from(standing.users))
-            .int(c"repeats", i64::from(standing.repeats));
+        state(node, &mut reply, &standing, now);
     }
+    limits(node, &mut reply, key, now);
+}
+
+/// The ban that holds.
+fn ban(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, lists: &Membership, now: Now) {
+    let ban = &standing.ban;
+    let mut shown = reply.structure(c"ban");
+    if let Some(network) = banned_with(lists, standing) {
+        shown.text(c"network", &network.to_string());
+    }
+    shown
+        .text(c"reason", &node.reason_text(ban.reason))
+        .text(c"origin", ban.origin.word())
+        .int(c"since", unix(ban.since, now))
+        .int(c"ttl", seconds_left(ban.until, now))
+        .text(
+            c"evidence",
+            if ban.validated {
+                "validated"
+            } else {
+                "can be forged"
+            },
+        )
+        .text(c"mode", mode_word(ban.shadow));
+}
+
+/// What else is known of the source.
+fn state(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, now: Now) {
+    reply
+        .int(
+            c"whitelisted",
+            seconds_left(standing.whitelisted_until, now),
+        )
+        .int(c"trusted", seconds_left(standing.trusted_until, now))
+        .int(c"grace", seconds_left(standing.grace_until, now))
+        .int(c"cooldown", seconds_left(standing.cooldown_until, now))
+        .int(c"strikes", i64::from(standing.strikes))
+        .int(c"strike_limit", i64::from(node.policy.strike_limit))
+        .text(
+            c"users_muted",
+            if standing.mutes { "perhaps" } else { "none" },
+        )
+        .int(c"users_failed", i64::from(standing.users))
+        .int(c"repeats", i64::from(standing.repeats));
+}
+
+/// Each limit, and how much of it is used.
+fn limits(node: &Node, reply: &mut RpcStruct<'_>, key: Key, now: Now) {
     let meters = node.meters(key, now);
     let mut limits = reply.list(c"limits");
     for (index, limit) in node.policy.limits.iter().enumerate() {
