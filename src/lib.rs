@@ -170,7 +170,8 @@
 //! * [`user_agents`]: the patterns of scanners.
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list
 //!   (`parameter.rs`: of what). `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value
-//!   and a list file may be. The rest: setters of more than a few lines.
+//!   and a list file may be. `rate.rs`, `bans.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`,
+//!   `agents.rs`: setters of more than a few lines.
 //!
 //! # Dependencies
 //!
