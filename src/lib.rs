@@ -139,7 +139,8 @@
 //!   `slot.rs`: one record and the protocol by which it changes. `ban.rs`, `lookup.rs`: a ban, and what
 //!   reverse DNS said, as words of it. `bucket.rs`: finding, making, giving
 //!   way. `strikes.rs`, `users.rs`: what two of its words mean. `sweep.rs`: the agent's round.
-//!   `census.rs`: what that round counted. `mutes.rs`: users that are muted at an address.
+//!   `census.rs`: what that round counted. `ceilings.rs`: what a source may send by itself.
+//!   `mutes.rs`: users that are muted at an address. `guesses.rs`: at extensions.
 //!   `pending.rs`: what Redis does not know yet. `mirror.rs`: what Redis said. `model.rs`: the models
 //!   for loom.
 //! * `shared/snapshot/mod.rs`: lists that all processes read and only the agent writes, in two arenas.

@@ -95,6 +95,8 @@ pub struct Standing {
     pub mutes: bool,
     /// Estimate of the different users that failed to authenticate.
     pub users: u32,
+    /// Different near misses of extensions that were forgiven in this hour.
+    pub near_misses: u32,
     /// Earlier validated bans that are still remembered.
     pub repeats: u32,
     /// Until when they are.

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::slot::{Meta, Slot, State, WORDS, Word};
-use super::{Full, Key, LANES, Ledger, Relaxed, lookup, strikes};
+use super::{Full, Key, LANES, Ledger, Relaxed, guesses, lookup, strikes};
 use crate::engine::facts::Now;
 use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
@@ -216,6 +216,7 @@ impl Ledger {
             || repeats > 0
             || until(Word::Grace) > 0
             || lookup::known(slot, meta, now) != LookUp::Unknown
+            || !guesses::is_faded(slot.payload(meta, Word::Guesses), now)
             || gcra::is_ahead(slot.payload(meta, Word::Ceiling), now.ticks())
         {
             (Class::Strikes, u64::from(counted) + (repeats & 0xff))

@@ -12,7 +12,9 @@
 
 mod ban;
 mod bucket;
+mod ceilings;
 mod census;
+mod guesses;
 mod lookup;
 mod mirror;
 mod mutes;
@@ -28,7 +30,6 @@ pub use pending::{Aspect, Pending};
 
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
-use crate::gcra::{Charge, Quota};
 use crate::source::Source;
 use ban::{SHADOW, VALIDATED, pack_origin, unpack_ban};
 use bucket::Class;
@@ -189,7 +190,7 @@ impl Ledger {
                 lifted |= strikes::total(old, now.ms(), self.strike_window_ms) > 0;
             }
             lifted |= lookup::release(slot, meta);
-            for word in [Word::UsersOrUserLow, Word::RepeatsOrUserHigh] {
+            for word in [Word::UsersOrUserLow, Word::RepeatsOrUserHigh, Word::Guesses] {
                 held(word);
             }
             slot.update(meta, Word::Grace, |_| Some(grace_until << 8));
@@ -297,38 +298,6 @@ impl Ledger {
         Err(Full)
     }
 
-    /// Charges one request to the source's own ceiling; whether it is within. A source without a
-    /// record, as in a whitelisted network, gets one for as long as it owes something; where the
-    /// ledger has no room for that, it is within.
-    pub fn charge_ceiling(&self, key: Key, quota: &Quota, now: Now) -> bool {
-        for _ in 0..TRIES {
-            let Ok((slot, meta)) = self.find_or_insert(key, None, Class::Strikes, now) else {
-                return true;
-            };
-            let update = slot.update(meta, Word::Ceiling, |stored| {
-                match quota.charge(stored, now.ticks()) {
-                    Charge::Within(time) => Some(mutes::with_time(stored, time)),
-                    Charge::Over => None,
-                }
-            });
-            match update {
-                Update::Done(_) => return true,
-                Update::Kept(_) => return false,
-                Update::Lost => {}
-            }
-        }
-        true
-    }
-
-    /// How much of its ceiling a source has used. Changes nothing.
-    pub fn ceiling_level(&self, key: Key, quota: &Quota, now: Now) -> u32 {
-        let mut level = 0;
-        self.each(key, None, |slot, meta| {
-            level = level.max(quota.level(slot.payload(meta, Word::Ceiling), now.ticks()));
-        });
-        level
-    }
-
     /// The records in place order from `start`: `(place, source, standing)` of addresses that have
     /// a state now. For listings; pages by place.
     pub fn entries(
@@ -366,6 +335,8 @@ impl Ledger {
             standing.mutes |= mutes::possible(slot.payload(meta, Word::Ceiling), now);
             let bitmap = slot.payload(meta, Word::UsersOrUserLow);
             standing.users = standing.users.max(users::estimate(bitmap));
+            let near = guesses::forgiven(slot.payload(meta, Word::Guesses), now);
+            standing.near_misses = standing.near_misses.max(near);
             let repeats = slot.payload(meta, Word::RepeatsOrUserHigh);
             if repeats >> 8 > now.ms() {
                 standing.repeats = standing.repeats.max((repeats & 0xff) as u32);

@@ -57,10 +57,12 @@ pub(super) enum Word {
     Pending = 13,
     /// A name that is looked up, or what became of it (see `lookup`).
     LookUp = 14,
+    /// Of an address: guesses at extensions (see `guesses`).
+    Guesses = 15,
 }
 
-/// The words that carry the generation. The rest of the record is reserved.
-pub(super) const CHANGING: [Word; 12] = [
+/// The words that carry the generation.
+pub(super) const CHANGING: [Word; 13] = [
     Word::RepeatsOrUserHigh,
     Word::UsersOrUserLow,
     Word::Ban,
@@ -73,6 +75,7 @@ pub(super) const CHANGING: [Word; 12] = [
     Word::Strikes,
     Word::Pending,
     Word::LookUp,
+    Word::Guesses,
 ];
 
 const STATE_BITS: u64 = 0b111;

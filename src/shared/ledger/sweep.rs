@@ -6,7 +6,7 @@
 
 use super::bucket::Class;
 use super::slot::{State, Word};
-use super::{Ledger, Update, lookup, strikes};
+use super::{Ledger, Update, guesses, lookup, strikes};
 use crate::engine::facts::Now;
 use crate::engine::lookup::LookUp;
 
@@ -57,13 +57,16 @@ impl Ledger {
         self.clear_faded(&slot, meta, now);
     }
 
-    /// Strikes that have faded are cleared, because their quarter number wraps; with them goes
-    /// the memory of who was tried.
+    /// What has faded is cleared, because the numbers of its quarter or hour wrap; with the strikes
+    /// goes the memory of who was tried.
     fn clear_faded(&self, slot: &super::Slot, meta: super::Meta, now: Now) {
         let faded = |counts| {
             (counts != 0 && strikes::total(counts, now.ms(), self.strike_window_ms) == 0)
                 .then_some(0)
         };
+        slot.update(meta, Word::Guesses, |guesses| {
+            (guesses != 0 && guesses::is_faded(guesses, now)).then_some(0)
+        });
         let cleared = slot.update(meta, Word::Strikes, faded);
         if matches!(cleared, Update::Done(_)) && !meta.is_user() {
             slot.update(meta, Word::UsersOrUserLow, |_| Some(0));

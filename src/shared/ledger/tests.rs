@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::verdict::Reason;
+use crate::gcra::Quota;
 use crate::shared::forks::Forks;
 use crate::shared::hash::Keys;
 use crate::shared::region::Region;
