@@ -83,9 +83,18 @@ fn list(
     let Some(count) = whole(rpc, "count", &count, PAGE) else {
         return;
     };
-    if offset < 0 || !(1..=PAGE_MAX).contains(&count) {
-        let text = format!("{command}: offset from 0, count from 1 to {PAGE_MAX}");
-        return rpc.fault(400, &text);
+    let refused = match (offset, count) {
+        (..0, _) => Some(format!(
+            "offset: {offset} is out of range; allowed: 0 and more"
+        )),
+        (_, 1..=PAGE_MAX) => None,
+        _ => Some(format!(
+            "count: {count} is out of range; allowed: 1 to {PAGE_MAX}"
+        )),
+    };
+    if let Some(text) = refused {
+        rpc.fault(400, &format!("{command}: {text}"));
+        return;
     }
     let (offset, count) = (offset as usize, count as usize);
     let now = node.now();

@@ -115,10 +115,10 @@ pub fn sec_count(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
 /// missing header is no way around.
 pub fn address(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> (IpAddr, bool) {
     let source = message.source_ip();
-    let text = args.first().map_or(&b""[..], |arg| arg.text()).trim_ascii();
-    if args.is_empty() || matches!(args, [Arg::Text(b"")]) && text.is_empty() {
-        return (source, false);
-    }
+    let text = match args.first() {
+        None | Some(Arg::Default) => return (source, false),
+        Some(arg) => arg.text().trim_ascii(),
+    };
     let unbracketed = text
         .strip_prefix(b"[")
         .and_then(|rest| rest.strip_suffix(b"]"));
@@ -160,7 +160,7 @@ pub fn number(
     default: i64,
 ) -> Option<i64> {
     match args.get(index) {
-        None | Some(Arg::Text(b"")) => Some(default),
+        None | Some(Arg::Default | Arg::Text(b"")) => Some(default),
         Some(arg) => arg.number().or_else(|| {
             let text = String::from_utf8_lossy(arg.text());
             refused(

@@ -139,7 +139,11 @@ unsafe fn call(index: usize, msg: Msg, args: &[Arg<'_>]) -> c_int {
 unsafe fn text<'a>(text: Str) -> Arg<'a> {
     // SAFETY: The caller guarantees null or a valid string.
     let bytes = unsafe { text.as_ref().map_or(&[][..], |text| str::bytes(text)) };
-    Arg::Text(bytes)
+    if bytes.is_empty() {
+        Arg::Default
+    } else {
+        Arg::Text(bytes)
+    }
 }
 
 fn number<'a>(number: c_int) -> Arg<'a> {

@@ -31,14 +31,18 @@ pub enum Arg<'a> {
     Text(&'a [u8]),
     /// An integer of a KEMI script.
     Number(i64),
+    /// The empty string of a KEMI script, where functions have one signature each: the default.
+    /// In the native script an argument that is left out is not there, and one that is empty is a
+    /// header that was missing.
+    Default,
 }
 
 impl<'a> Arg<'a> {
-    /// The text of a text argument; empty for a number.
+    /// The text of a text argument; empty for anything else.
     pub fn text(self) -> &'a [u8] {
         match self {
             Arg::Text(text) => text,
-            Arg::Number(_) => b"",
+            Arg::Number(_) | Arg::Default => b"",
         }
     }
 
@@ -47,6 +51,7 @@ impl<'a> Arg<'a> {
     pub fn number(self) -> Option<i64> {
         match self {
             Arg::Number(number) => Some(number),
+            Arg::Default => None,
             Arg::Text(text) => std::str::from_utf8(text).ok()?.trim().parse().ok(),
         }
     }

@@ -30,6 +30,10 @@ pub(super) enum Class {
     Whitelist,
 }
 
+/// Looks at a record that another process is making: a few microseconds, and only when two insert
+/// the same address in the same instant. A model explores all instants anyway.
+const SPINS: usize = if cfg!(loom) { 1 } else { 1000 };
+
 impl Ledger {
     fn bucket(&self, hash: u64) -> usize {
         let buckets = self.capacity() / self.ways;
@@ -109,6 +113,28 @@ impl Ledger {
         found
     }
 
+    /// The record of this key; one that another process is just making is waited for, a moment
+    /// and no longer: its maker may be dead.
+    fn find_or_await(&self, key: Key, user: Option<u128>) -> Option<(Slot, Meta)> {
+        let tag = fingerprint(key.hash, user);
+        let first = self.bucket(key.hash) * self.ways;
+        for _ in 0..SPINS {
+            let found = self.find(key, user);
+            let in_the_making = || {
+                (first..first + self.ways).any(|place| {
+                    let meta = self.slot(place).meta();
+                    let claimed = meta.is(State::Claimed) || meta.is(State::ClaimedByAgent);
+                    claimed && meta.tag() == tag
+                })
+            };
+            if found.is_some() || !in_the_making() {
+                return found;
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+
     /// The record of this key, made if there is none: in a free place of its bucket, or in that
     /// of the least valuable record. A newcomer of `class` never displaces a repeat offender or a
     /// trusted source worth more than itself, and nobody displaces a whitelist entry.
@@ -120,7 +146,7 @@ impl Ledger {
         now: Now,
     ) -> Result<(Slot, Meta), Full> {
         for _ in 0..super::TRIES {
-            if let Some(found) = self.find(key, user) {
+            if let Some(found) = self.find_or_await(key, user) {
                 return Ok(found);
             }
             let Some((place, meta, worth)) = self.victim(key.hash, now) else {
@@ -135,7 +161,8 @@ impl Ledger {
             } else {
                 State::Claimed
             };
-            let claimed = meta.next(key.source.length(), user.is_some(), owner);
+            let tag = fingerprint(key.hash, user);
+            let claimed = meta.next(tag, key.source.length(), user.is_some(), owner);
             let slot = self.slot(place);
             let taken = if meta.is(State::Empty) {
                 slot.shift(meta, claimed)
@@ -149,7 +176,7 @@ impl Ledger {
                 self.census.evicted();
             }
             slot.fill(claimed, key.source.bits(), user);
-            self.set_tag(place, fingerprint(key.hash, user));
+            self.set_tag(place, tag);
             slot.publish(claimed);
             return Ok((slot, claimed.with(State::Live)));
         }

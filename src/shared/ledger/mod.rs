@@ -7,8 +7,8 @@
 //! fingerprints only say where looking is worth it.
 //!
 //! Sixteen records make a bucket; its sixteen 16-bit fingerprints share half a cache line, so a
-//! source without a state costs one read. Two processes that insert the same key at once may leave
-//! two records: readers take all of them together, and both fade.
+//! source without a state costs one read. Two processes that insert the same key in the same instant
+//! may, rarely, leave two records: readers take all of them together, and both fade.
 
 mod ban;
 mod bucket;
@@ -193,9 +193,11 @@ impl Ledger {
             for word in [Word::UsersOrUserLow, Word::RepeatsOrUserHigh, Word::Guesses] {
                 held(word);
             }
-            slot.update(meta, Word::Grace, |_| Some(grace_until << 8));
         });
         self.forget_users(key);
+        if lifted {
+            self.change(key, Word::Grace, |_| Some(grace_until << 8));
+        }
         lifted
     }
 

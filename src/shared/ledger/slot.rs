@@ -1,7 +1,7 @@
 //! One record of the ledger: sixteen words, two cache lines, and the protocol by which they change.
 //!
-//! Used by the ledger only. Word 0, *meta*, is `generation : 48 | kind : 1 | length : 8 | state : 3`
-//! (bits 16, 11, 3 and 0). The key words are written only by the process that holds the record
+//! Used by the ledger only. Word 0, *meta*, is `fingerprint : 16 | generation : 32 | kind : 1 | length :
+//! 8 | state : 3` (bits 48, 16, 11, 3 and 0). The key words are written only by the process that holds the record
 //! claimed; every other word is `generation (low 16 bits) : 16 | payload : 48` and changes only by
 //! compare-and-swap against the generation in which its writer found it. So a writer that was
 //! delayed while its record was given away cannot touch the next owner: its swap fails, or it is
@@ -80,6 +80,7 @@ pub(super) const CHANGING: [Word; 13] = [
 
 const STATE_BITS: u64 = 0b111;
 const GENERATION_SHIFT: u32 = 16;
+const TAG_SHIFT: u32 = 48;
 const PAYLOAD_BITS: u32 = 48;
 const PAYLOAD_MASK: u64 = (1 << PAYLOAD_BITS) - 1;
 
@@ -128,11 +129,17 @@ impl Meta {
         self.0 >> 11 & 1 == 1
     }
 
+    /// The fingerprint of the key, known as soon as the record is claimed.
+    pub(super) fn tag(self) -> u16 {
+        (self.0 >> TAG_SHIFT) as u16
+    }
+
     /// The next owner's meta.
-    pub(super) fn next(self, length: u8, user: bool, state: State) -> Meta {
-        let generation = (self.0 >> GENERATION_SHIFT).wrapping_add(1);
+    pub(super) fn next(self, tag: u16, length: u8, user: bool, state: State) -> Meta {
+        let generation = (self.0 >> GENERATION_SHIFT) as u32;
+        let generation = u64::from(generation.wrapping_add(1)) << GENERATION_SHIFT;
         let kind = u64::from(user) << 11 | u64::from(length) << 3;
-        Meta(generation << GENERATION_SHIFT | kind | state as u64)
+        Meta(u64::from(tag) << TAG_SHIFT | generation | kind | state as u64)
     }
 
     fn stamp(self) -> u64 {
