@@ -24,7 +24,7 @@ MODULES_DIR = $(or $(KAMAILIO_MODULES),$(patsubst %/pv.so,%,$(shell \
 PACKAGES := gcc libc6-dev libclang-dev kamailio
 PACKAGES += kamailio-extra-modules kamailio-json-modules kamailio-lua-modules \
 	kamailio-python3-modules kamailio-redis-modules kamailio-utils-modules \
-	redis-server dnsmasq-base iproute2
+	redis-server dnsmasq-base graphite-carbon iproute2
 # The browser in which the portal is tested.
 PACKAGES += chromium chromium-driver
 
@@ -114,7 +114,7 @@ deps:
 	$$root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install --yes --no-install-recommends $$missing
 	if [ -d /run/systemd/system ]; then
-		for service in kamailio redis-server; do
+		for service in kamailio redis-server carbon-cache; do
 			case " $$missing " in
 				*" $$service "*) $$root systemctl disable --quiet $$service || true ;;
 			esac

@@ -20,6 +20,7 @@ use crate::script::{NO, YES, address, answer, number};
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::ledger::{Aspect, Key};
 use crate::shared::statistics::Count;
+use crate::top;
 use crate::user_agents::{Pattern, Tier};
 
 /// `sec_check([ip])`: the whole decision.
@@ -53,6 +54,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     );
     let decision = apply(node, message, &facts, (address, key), &standing, decision);
     count(node, &decision, facts.shadow);
+    top::note(node, key, facts.now, &decision, facts.shadow);
     let code = effective(decision.verdict, facts.shadow);
     remember(
         message,

@@ -59,7 +59,7 @@
 //! ```text
 //! face      lib  module                                     every name that Kamailio sees
 //!             │
-//! glue      check script orders commands explain node       one request or command, start to end
+//! glue      check script orders commands explain top node   one request or command, start to end
 //!           event_routes agent/
 //!             │
 //! border    kamailio/            shared/                    C                  shared memory
@@ -99,7 +99,7 @@
 //! * `lists.rs`: the static whitelist and the networks, as a request is looked up in them.
 //! * `meters.rs`: the counters of one source. `memory.rs`: what was decided about this message.
 //! * `commands.rs`: the RPC commands. `listings.rs`: those that page. `report.rs`: `sec.status`.
-//! * `explain.rs`: `sec.explain`.
+//! * `explain.rs`: `sec.explain`. `top.rs`: `sec.top`, and the book that it reads.
 //! * `event_routes.rs`: the process that runs the script's routes for bans and unbans.
 //! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
 //! * `agent/supervisor.rs`: its parent.
@@ -141,6 +141,7 @@
 //!   way. `strikes.rs`, `users.rs`: what two of its words mean. `sweep.rs`: the agent's round.
 //!   `census.rs`: what that round counted. `ceilings.rs`: what a source may send by itself.
 //!   `mutes.rs`: users that are muted at an address. `guesses.rs`: at extensions.
+//!   `denials.rs`: how often a source was refused. `listing.rs`: the records one by one.
 //!   `pending.rs`: what Redis does not know yet. `mirror.rs`: what Redis said. `model.rs`: the models
 //!   for loom.
 //! * `shared/snapshot/mod.rs`: lists that all processes read and only the agent writes, in two arenas.
@@ -258,4 +259,6 @@ mod report;
 mod script;
 pub mod shared;
 pub mod source;
+#[cfg(not(loom))]
+mod top;
 pub mod user_agents;

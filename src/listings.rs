@@ -13,7 +13,7 @@ use crate::source::Source;
 /// Entries of a list in one reply, unless the operator says otherwise.
 const PAGE: i64 = 50;
 /// The most entries that one reply holds: more would not fit the control socket's.
-const PAGE_MAX: i64 = 200;
+pub const PAGE_MAX: i64 = 200;
 
 /// One entry: of a network, or of a source with what is known of it.
 enum Entry {

@@ -18,7 +18,7 @@ use crate::kamailio::{
 };
 use crate::node::{Node, node};
 use crate::shared::statistics::Count;
-use crate::{agent, check, commands, explain, listings, report, script};
+use crate::{agent, check, commands, explain, listings, report, script, top};
 
 const TEXT: Kind = Kind::Text;
 const NUMBER: Kind = Kind::Number;
@@ -187,6 +187,12 @@ const COMMANDS: &[Command] = &[
         help: "sec.explain <ip>: what would happen to a request from there now, and why",
         reply: Reply::One,
         run: explain::explain,
+    },
+    Command {
+        name: "sec.top",
+        help: "sec.top [count] [offset]: the sources that were refused most often, the worst first",
+        reply: Reply::List,
+        run: top::top,
     },
     Command {
         name: "sec.reload",

@@ -159,6 +159,7 @@ pub fn lift_quietly(node: &Node, key: Key, now: Now) -> bool {
         .unban(key, now, now.after(node.policy.unban_grace));
     if lifted {
         node.meters(key, now).forget();
+        node.ledger.forget_denials(key);
         node.count(Count::Unbans, u64::from(banned));
     }
     lifted
@@ -219,6 +220,7 @@ pub fn set_mode(node: &Node, shadow: bool, origin: Origin) {
     }
     if !shadow {
         node.ledger.drop_shadow_bans(node.now());
+        node.ledger.drop_shadow_denials();
     }
     let nobody = node.key(IpAddr::from([0, 0, 0, 0])).source;
     let seconds = u64::from(shadow);

@@ -46,7 +46,7 @@ fn layer(module: &str) -> Option<Layer> {
         | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
         "check" | "script" | "orders" | "networks" | "commands" | "listings" | "explain"
-        | "event_routes" | "lists" | "node" | "meters" | "memory" | "report" | "agent" => {
+        | "top" | "event_routes" | "lists" | "node" | "meters" | "memory" | "report" | "agent" => {
             Layer::Glue
         }
         "lib" | "module" => Layer::Face,

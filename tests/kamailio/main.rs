@@ -19,6 +19,7 @@ mod operation;
 mod parameters;
 mod rates;
 mod statistics;
+mod top;
 mod whitelist;
 
 use host::{Client, Config, Kamailio, Request};

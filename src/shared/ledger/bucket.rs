@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::slot::{Meta, Slot, State, WORDS, Word};
-use super::{Full, Key, LANES, Ledger, Relaxed, guesses, lookup, strikes};
+use super::{Full, Key, LANES, Ledger, Relaxed, denials, guesses, lookup, strikes};
 use crate::engine::facts::Now;
 use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
@@ -14,6 +14,8 @@ use crate::gcra;
 pub(super) enum Class {
     /// Nothing in it holds any more.
     Dead,
+    /// Only a count of refusals, for a list: gives way to anything else.
+    Denied,
     /// Strikes, grace, a ceiling in use: soon forgotten anyway.
     Strikes,
     /// Its name is looked up, or spares it a ban.
@@ -66,7 +68,7 @@ impl Ledger {
     }
 
     pub(super) fn slot(&self, place: usize) -> Slot {
-        Slot::new(&self.words[place * WORDS..][..WORDS])
+        Slot::new(&self.words[place * WORDS..][..WORDS], &self.denials[place])
     }
 
     /// Calls `visit` for each live record of this key.
@@ -152,7 +154,7 @@ impl Ledger {
             let Some((place, meta, worth)) = self.victim(key.hash, now) else {
                 return Err(Full);
             };
-            let protected = worth.0 >= Class::Repeat && worth.0 > class;
+            let protected = worth.0 > class && (worth.0 >= Class::Repeat || class <= Class::Denied);
             if worth.0 == Class::Whitelist || protected {
                 return Err(Full);
             }
@@ -172,7 +174,7 @@ impl Ledger {
             if !taken {
                 continue;
             }
-            if worth.0 > Class::Dead {
+            if worth.0 > Class::Denied {
                 self.census.evicted();
             }
             slot.fill(claimed, key.source.bits(), user);
@@ -248,7 +250,10 @@ impl Ledger {
         {
             (Class::Strikes, u64::from(counted) + (repeats & 0xff))
         } else {
-            (Class::Dead, 0)
+            match denials::count(slot.payload(meta, Word::Denials), now) {
+                0 => (Class::Dead, 0),
+                count => (Class::Denied, count),
+            }
         }
     }
 

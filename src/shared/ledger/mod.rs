@@ -14,7 +14,9 @@ mod ban;
 mod bucket;
 mod ceilings;
 mod census;
+mod denials;
 mod guesses;
+mod listing;
 mod lookup;
 mod mirror;
 mod mutes;
@@ -25,6 +27,7 @@ mod sweep;
 mod users;
 
 pub use census::Census;
+pub use denials::Denials;
 pub use mirror::Mirrored;
 pub use pending::{Aspect, Pending};
 
@@ -61,6 +64,8 @@ pub struct Key {
 pub struct Ledger {
     tags: &'static [AtomicU64],
     words: &'static [AtomicU64],
+    /// A word for each record (see `denials`).
+    denials: &'static [AtomicU64],
     census: Census,
     /// `strike_window` in milliseconds.
     strike_window_ms: u64,
@@ -74,7 +79,7 @@ pub struct Ledger {
 pub struct Size {
     /// Fingerprints.
     pub tags: usize,
-    /// Records.
+    /// Records, and the column beside them.
     pub words: usize,
 }
 
@@ -84,7 +89,7 @@ impl Ledger {
         let records = records.max(WAYS).next_power_of_two();
         Size {
             tags: records / LANES,
-            words: records * WORDS,
+            words: records * (WORDS + 1),
         }
     }
 
@@ -95,14 +100,14 @@ impl Ledger {
         census: Census,
         strike_window_secs: u64,
     ) -> Ledger {
-        assert!(
-            tags.len() * LANES * WORDS == words.len(),
-            "a fingerprint for each record"
-        );
+        let records = tags.len() * LANES;
+        let (words, denials) = words.split_at(records * WORDS);
+        assert!(denials.len() == records, "a fingerprint for each record");
         let strike_window_ms = strike_window_secs * 1000;
         Ledger {
             tags,
             words,
+            denials,
             census,
             strike_window_ms,
             ways: WAYS,
@@ -298,26 +303,6 @@ impl Ledger {
             return Ok(());
         }
         Err(Full)
-    }
-
-    /// The records in place order from `start`: `(place, source, standing)` of addresses that have
-    /// a state now. For listings; pages by place.
-    pub fn entries(
-        self,
-        start: usize,
-        now: Now,
-    ) -> impl Iterator<Item = (usize, Source, Standing)> {
-        (start..self.capacity()).filter_map(move |place| {
-            if self.tag(place) == 0 {
-                return None;
-            }
-            let slot = self.slot(place);
-            let (meta, bits, user) = slot.key()?;
-            let mut standing = Standing::default();
-            self.merge(&mut standing, &slot, meta, now);
-            user.is_none()
-                .then(|| (place, Source::from_parts(bits, meta.length()), standing))
-        })
     }
 
     fn merge(&self, standing: &mut Standing, slot: &Slot, meta: Meta, now: Now) {

@@ -20,6 +20,7 @@ fn ledger(ways: usize) -> Ledger {
     Ledger {
         tags,
         words,
+        denials: leak(ways),
         census,
         strike_window_ms: 600_000,
         ways,

@@ -59,10 +59,13 @@ pub(super) enum Word {
     LookUp = 14,
     /// Of an address: guesses at extensions (see `guesses`).
     Guesses = 15,
+    /// How often it was refused lately (see `denials`). Not in the record but in a column beside
+    /// the records: all but who is refused do without it.
+    Denials = 16,
 }
 
 /// The words that carry the generation.
-pub(super) const CHANGING: [Word; 13] = [
+pub(super) const CHANGING: [Word; 14] = [
     Word::RepeatsOrUserHigh,
     Word::UsersOrUserLow,
     Word::Ban,
@@ -76,6 +79,7 @@ pub(super) const CHANGING: [Word; 13] = [
     Word::Pending,
     Word::LookUp,
     Word::Guesses,
+    Word::Denials,
 ];
 
 const STATE_BITS: u64 = 0b111;
@@ -162,15 +166,20 @@ pub(super) enum Update {
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
     words: &'static [AtomicU64],
+    denials: &'static AtomicU64,
 }
 
 impl Slot {
-    pub(super) fn new(words: &'static [AtomicU64]) -> Slot {
-        Slot { words }
+    /// Over the words of a record, and its word of the column beside.
+    pub(super) fn new(words: &'static [AtomicU64], denials: &'static AtomicU64) -> Slot {
+        Slot { words, denials }
     }
 
     fn word(&self, word: Word) -> &'static AtomicU64 {
-        &self.words[word as usize]
+        match word {
+            Word::Denials => self.denials,
+            word => &self.words[word as usize],
+        }
     }
 
     /// The meta word now.

@@ -6,7 +6,7 @@
 
 use super::bucket::Class;
 use super::slot::{State, Word};
-use super::{Ledger, Update, guesses, lookup, strikes};
+use super::{Ledger, Update, denials, guesses, lookup, strikes};
 use crate::engine::facts::Now;
 use crate::engine::lookup::LookUp;
 
@@ -43,13 +43,14 @@ impl Ledger {
         if !meta.is(State::Live) {
             return;
         }
-        let dead = || self.worth(&slot, meta, now).0 == Class::Dead;
+        let class = || self.worth(&slot, meta, now).0;
+        let dead = || class() == Class::Dead;
         if dead() && slot.retire(meta, meta.with(State::Clearing), dead) {
             self.set_tag(place, 0);
             slot.release(meta);
             return;
         }
-        counts.records += 1;
+        counts.records += u64::from(class() > Class::Denied);
         let holds = |word| u64::from(slot.payload(meta, word) >> 8 > now.ms());
         counts.bans += holds(Word::Ban);
         counts.whitelisted += holds(Word::Whitelist);
@@ -67,6 +68,7 @@ impl Ledger {
         slot.update(meta, Word::Guesses, |guesses| {
             (guesses != 0 && guesses::is_faded(guesses, now)).then_some(0)
         });
+        slot.update(meta, Word::Denials, |old| denials::faded(old, now));
         let cleared = slot.update(meta, Word::Strikes, faded);
         if matches!(cleared, Update::Done(_)) && !meta.is_user() {
             slot.update(meta, Word::UsersOrUserLow, |_| Some(0));
