@@ -10,7 +10,12 @@ use crate::engine::facts::{Now, Standing};
 use crate::shared::snapshot::{Network, Section, Snapshot, Unread, View};
 
 /// What a request is looked up in.
-const ASKED: [Section; 3] = [Section::Listed, Section::Whitelist, Section::Bans];
+const ASKED: [Section; 4] = [
+    Section::Listed,
+    Section::Named,
+    Section::Whitelist,
+    Section::Bans,
+];
 
 /// The lists.
 pub struct Lists {
@@ -73,11 +78,14 @@ impl Lists {
             let networks = view.networks(section)?;
             networks.find(address, |network| network.holds(now, shadow))
         };
+        let is_in = |section| {
+            let table = view.prefixes(section)?;
+            Some(table.get(address).is_some())
+        };
+        let listed = is_in(Section::Listed);
         Membership {
-            listed: match view.prefixes(Section::Listed) {
-                Some(table) => table.get(address).is_some(),
-                None => self.at_start.get(address).is_some(),
-            },
+            listed: listed.unwrap_or_else(|| self.at_start.get(address).is_some())
+                || is_in(Section::Named).unwrap_or(false),
             whitelist: find(Section::Whitelist),
             ban: find(Section::Bans),
             unread: false,
@@ -149,5 +157,102 @@ impl Lists {
             Some((all as u64, page))
         });
         read.ok().flatten().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::facts::{FOREVER, Origin};
+    use crate::engine::verdict::Reason;
+    use crate::shared::region::Region;
+    use crate::shared::snapshot::{Writer, network_words, prefix_words};
+
+    fn set_of(prefixes: &[&str]) -> PrefixMap {
+        let prefixes: Vec<Prefix> = prefixes.iter().map(|text| text.parse().unwrap()).collect();
+        PrefixMap::set_of(&prefixes)
+    }
+
+    fn lists(at_start: &[&str]) -> Lists {
+        let words = Snapshot::words(1);
+        let snapshot = Snapshot::new(Region::new(words).unwrap().take(words));
+        Lists::new(snapshot, set_of(at_start))
+    }
+
+    fn put(writer: &mut Writer, section: Section, words: Vec<u64>) {
+        writer.set(section, Some(words)).unwrap();
+        writer.publish();
+    }
+
+    fn network(prefix: &str, until: u64) -> Network {
+        Network {
+            prefix: prefix.parse().unwrap(),
+            since: 1,
+            until,
+            reason: Reason::MANUAL,
+            origin: Origin::Operator,
+            shadow: false,
+        }
+    }
+
+    fn at(ms: u64) -> Now {
+        Now::from_ns(ms * 1_000_000)
+    }
+
+    fn listed(lists: &Lists, address: &str) -> bool {
+        lists.about(address.parse().unwrap(), at(1), false).listed
+    }
+
+    #[test]
+    fn the_list_of_the_start_counts_until_another_is_published() {
+        let lists = lists(&["10.0.0.0/8"]);
+        assert!(listed(&lists, "10.0.0.1") && lists.cover("10.1.0.0/16".parse().unwrap()));
+        let mut writer = lists.snapshot.writer();
+        // Networks alone change nothing about it.
+        let words = network_words([network("10.2.0.0/16", 9)].iter());
+        put(&mut writer, Section::Bans, words);
+        assert!(listed(&lists, "10.0.0.1"));
+        put(
+            &mut writer,
+            Section::Listed,
+            prefix_words(&set_of(&["11.0.0.0/8"])),
+        );
+        assert!(!listed(&lists, "10.0.0.1") && listed(&lists, "11.0.0.1"));
+        assert!(!lists.cover("10.1.0.0/16".parse().unwrap()));
+        put(&mut writer, Section::Listed, prefix_words(&set_of(&[])));
+        assert!(!listed(&lists, "10.0.0.1") && !listed(&lists, "11.0.0.1"));
+    }
+
+    #[test]
+    fn the_addresses_of_names_count_besides() {
+        let lists = lists(&["10.0.0.0/8"]);
+        let mut writer = lists.snapshot.writer();
+        put(
+            &mut writer,
+            Section::Named,
+            prefix_words(&set_of(&["192.0.2.1"])),
+        );
+        assert!(listed(&lists, "192.0.2.1") && listed(&lists, "10.0.0.1"));
+        assert!(!listed(&lists, "192.0.2.2"));
+    }
+
+    #[test]
+    fn networks_are_found_around_and_exactly_while_they_hold() {
+        let lists = lists(&[]);
+        let networks = [network("10.0.0.0/8", FOREVER), network("10.1.0.0/16", 5)];
+        let mut writer = lists.snapshot.writer();
+        put(&mut writer, Section::Bans, network_words(networks.iter()));
+        let address = "10.1.2.3".parse().unwrap();
+        let ban = |ms| lists.about(address, at(ms), false).ban;
+        assert_eq!((ban(4), ban(5)), (Some(networks[1]), Some(networks[0])));
+        let prefix: Prefix = "10.1.0.0/16".parse().unwrap();
+        let section = Section::Bans;
+        assert_eq!(lists.network_of(section, prefix, at(4)), Some(networks[1]));
+        assert_eq!(lists.network_of(section, prefix, at(5)), None);
+        let around = lists.network_around(section, prefix, at(5));
+        assert_eq!(around, Some(networks[0]));
+        assert_eq!(lists.page(section, at(4), 1, 9), (2, vec![networks[1]]));
+        assert_eq!(lists.page(section, at(5), 0, 9), (1, vec![networks[0]]));
+        assert_eq!(lists.count(Section::Whitelist, at(1)), 0);
     }
 }

@@ -24,7 +24,7 @@ use crate::node::Node;
 use crate::orders;
 use crate::shared::events::{Event, Kind};
 use crate::shared::notes::Note;
-use crate::shared::snapshot::{Network, Section, Writer, prefix_words};
+use crate::shared::snapshot::{Network, Section, TooLarge, Writer, prefix_words};
 use crate::shared::statistics::Count;
 
 /// Between two publications, if they are quick.
@@ -48,8 +48,8 @@ struct Books {
     writer: Writer,
     bans: Book,
     whitelist: Book,
-    /// The static whitelist was read anew and is not published yet.
-    listed: bool,
+    /// Another list was set and is not published yet.
+    others: bool,
     published: Instant,
     pause: Duration,
 }
@@ -63,7 +63,7 @@ impl Networks {
             writer: node.lists.snapshot.writer(),
             bans: published(node, Section::Bans),
             whitelist: published(node, Section::Whitelist),
-            listed: false,
+            others: false,
             published: Instant::now() - PAUSE,
             pause: PAUSE,
         };
@@ -99,6 +99,19 @@ impl Networks {
         true
     }
 
+    /// Replaces a list that is not one of networks; `None` takes it away. It is published with the
+    /// next change, or within the pause.
+    ///
+    /// # Errors
+    /// [`TooLarge`]; the list before it stays.
+    pub fn set(&self, section: Section, words: Option<Vec<u64>>) -> Result<(), TooLarge> {
+        let mut books = self.books.borrow_mut();
+        books.writer.set(section, words)?;
+        books.others = true;
+        self.changed.notify_one();
+        Ok(())
+    }
+
     /// Publishes what changes, and ends what ends; runs for ever.
     pub async fn publish(self) {
         loop {
@@ -118,7 +131,10 @@ impl Networks {
             let sources = node.whitelist_sources.clone();
             let read = spawn_blocking(move || read_whitelist(&sources)).await;
             let read = read.unwrap_or_else(|_| Err("the reading has failed".into()));
-            let outcome = read.and_then(|list| self.books.borrow_mut().list(list));
+            let outcome = read.and_then(|list| {
+                let set = self.set(Section::Listed, Some(list.words));
+                set.map(|()| list.text).map_err(|error| error.to_string())
+            });
             match outcome {
                 Ok(text) => {
                     node.notes.write(Note::WhitelistFile, &text);
@@ -130,7 +146,6 @@ impl Networks {
                     log::error(text);
                 }
             }
-            self.changed.notify_one();
         }
     }
 }
@@ -138,17 +153,21 @@ impl Networks {
 /// The static whitelist, read anew.
 struct Listed {
     words: Vec<u64>,
-    entries: usize,
-    warning: Option<String>,
+    /// What to say about it.
+    text: String,
 }
 
 fn read_whitelist(sources: &WhitelistSources) -> Result<Listed, String> {
     let file = sources.read_file()?;
     let map = PrefixMap::set_of(sources.lines.iter().chain(&file.prefixes));
+    let warning = file.warning.map(|warning| format!("; {warning}"));
     Ok(Listed {
         words: prefix_words(&map),
-        entries: file.prefixes.len(),
-        warning: file.warning,
+        text: format!(
+            "{} entries read anew{}",
+            file.prefixes.len(),
+            warning.unwrap_or_default()
+        ),
     })
 }
 
@@ -219,22 +238,12 @@ impl Books {
         self.journal.borrow_mut().write(&event, self.node.now());
     }
 
-    /// Takes over the static whitelist. A sentence for the log.
-    fn list(&mut self, list: Listed) -> Result<String, String> {
-        let set = self.writer.set(Section::Listed, Some(list.words));
-        set.map_err(|error| error.to_string())?;
-        self.listed = true;
-        let warning = list.warning.map(|warning| format!("; {warning}"));
-        let warning = warning.unwrap_or_default();
-        Ok(format!("{} entries read anew{warning}", list.entries))
-    }
-
     /// Does what is due; how long until something will be, unless something changes.
     fn tend(&mut self) -> Duration {
         let now = self.node.now();
         self.bans.expire(now);
         self.whitelist.expire(now);
-        if self.bans.changed() || self.whitelist.changed() || self.listed {
+        if self.bans.changed() || self.whitelist.changed() || self.others {
             let rest = self.pause.saturating_sub(self.published.elapsed());
             if !rest.is_zero() {
                 return rest;
@@ -260,7 +269,7 @@ impl Books {
                 *book = published(self.node, book.section);
             }
         }
-        self.listed = false;
+        self.others = false;
         self.writer.publish();
         self.published = Instant::now();
         self.pause = PAUSE.max(began.elapsed() * IDLE);

@@ -36,18 +36,21 @@ pub enum Section {
     Feeds = 1,
     /// The index of extensions.
     Extensions = 2,
+    /// The addresses that the names in the static whitelist have ([`WordTable`]).
+    Named = 3,
     /// Whitelist entries of networks ([`Networks`]).
-    Whitelist = 3,
+    Whitelist = 4,
     /// Bans of networks ([`Networks`]).
-    Bans = 4,
+    Bans = 5,
 }
 
 impl Section {
     /// All of them, in the order of an arena.
-    pub const ALL: [Section; 5] = [
+    pub const ALL: [Section; 6] = [
         Section::Listed,
         Section::Feeds,
         Section::Extensions,
+        Section::Named,
         Section::Whitelist,
         Section::Bans,
     ];
@@ -58,6 +61,7 @@ impl Section {
             Section::Listed => "whitelist_file",
             Section::Feeds => "feeds",
             Section::Extensions => "extensions",
+            Section::Named => "addresses of names",
             Section::Whitelist => "whitelisted networks",
             Section::Bans => "banned networks",
         }

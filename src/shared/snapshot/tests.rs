@@ -230,11 +230,11 @@ proptest! {
     /// Lists that grow, shrink, come and go are read as they were set, whatever lay there before.
     #[test]
     fn what_was_set_is_what_is_read(
-        changes in prop::collection::vec((0usize..5, prop::option::of(0usize..40), any::<bool>()), 1..60),
+        changes in prop::collection::vec((0usize..6, prop::option::of(0usize..40), any::<bool>()), 1..60),
     ) {
-        let snapshot = snapshot(HEAD + 2 * (SECTIONS_MAX + 5 * 40));
+        let snapshot = snapshot(HEAD + 2 * (SECTIONS_MAX + 6 * 40));
         let mut writer = snapshot.writer();
-        let mut expected: [Option<Vec<u64>>; 5] = Default::default();
+        let mut expected: [Option<Vec<u64>>; 6] = Default::default();
         for (step, (section, length, restart)) in (1..).zip(changes) {
             let words = length.map(|length| vec![step; length]);
             expected[section].clone_from(&words);
