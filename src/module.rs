@@ -255,6 +255,14 @@ const STATISTICS: &[Statistic] = &[
         "Events that the agent or the event routes never saw.",
         || counted(Count::EventsDropped),
     ),
+    statistic(
+        "rdns_lookups",
+        "Addresses whose names were asked for.",
+        || counted(Count::RdnsLookups),
+    ),
+    statistic("rdns_spared", "Offenders spared for their names.", || {
+        counted(Count::RdnsSpared)
+    }),
     statistic("redis_up", "1 while the link to Redis is up.", || {
         of_node(|node| u64::from(node.status.link_up()))
     }),

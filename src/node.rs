@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::cidr::MinPrefix;
-use crate::config::{Config, Mode, Redis, WhitelistSources};
+use crate::config::{Config, Mode, Rdns, Redis, WhitelistSources};
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::Policy;
 use crate::engine::verdict::Reason;
@@ -21,6 +21,7 @@ use crate::lists::{Lists, Membership};
 use crate::meters::SourceMeters;
 use crate::shared::events::{Event, Kind};
 use crate::shared::hash::Keys;
+use crate::shared::hosts::Hosts;
 use crate::shared::ledger::{Aspect, Census, Key, Ledger};
 use crate::shared::notes::Notes;
 use crate::shared::rates::Rates;
@@ -62,6 +63,10 @@ pub struct Node {
     pub status: Status,
     /// Texts of the agent for `sec.status`.
     pub notes: Notes,
+    /// Names that reverse DNS gave.
+    pub hosts: Hosts,
+    /// Whose names spare them a ban, and who is asked.
+    pub rdns: Rdns,
     /// The static whitelist, and networks.
     pub lists: Lists,
     /// What the static whitelist is put together from.
@@ -125,6 +130,7 @@ impl Node {
             Status::WORDS,
             Words::WORDS,
             Notes::WORDS,
+            Hosts::WORDS,
             snapshot_words,
         ];
         let words = parts
@@ -154,6 +160,8 @@ impl Node {
             words: Words::new(region.take(Words::WORDS)),
             user_agents: config.user_agents(),
             notes: Notes::new(region.take(Notes::WORDS)),
+            hosts: Hosts::new(region.take(Hosts::WORDS)),
+            rdns: config.rdns().clone(),
             redis: config.redis().clone(),
             state_file: config.state_file().map(str::to_owned),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,

@@ -73,6 +73,7 @@ fn line(event: &Event, reason: &str) -> String {
         Kind::Mute => format!("mute a user at {source}"),
         Kind::Unban | Kind::UnbanNetwork => format!("unban {source}"),
         Kind::Revoke => format!("revoke {source}: it lost its whitelist entry and is banned"),
+        Kind::Spare => format!("spare {source}: reverse DNS knows {}", event.address),
         Kind::Hold => format!("hold {source}: {} is looked up", event.address),
         Kind::WhitelistAdd | Kind::WhitelistNetwork => format!("whitelist {source}"),
         Kind::WhitelistRemove | Kind::UnwhitelistNetwork => format!("unwhitelist {source}"),

@@ -11,7 +11,9 @@ mod keys;
 mod link;
 mod networks;
 mod outbox;
+mod rdns;
 mod replica;
+mod resolver;
 mod state;
 pub mod supervisor;
 
@@ -30,10 +32,11 @@ use crate::kamailio::entry::guard;
 use crate::kamailio::log;
 use crate::kamailio::process::{self, Pid};
 use crate::node::Node;
-use crate::shared::events::{Event, RECORD};
+use crate::shared::events::{Event, Kind, RECORD};
 use journal::Journal;
 use link::Link;
 use networks::Networks;
+use rdns::Rdns;
 use state::StateFile;
 
 /// How often the agent looks after the tables.
@@ -94,6 +97,8 @@ struct Agent {
     tasks: Vec<JoinHandle<()>>,
     /// To the link, if there is a fleet.
     link: Option<(Sender<Event>, JoinHandle<()>)>,
+    /// To reverse DNS, if names make exceptions.
+    holds: Option<Sender<Event>>,
     /// Where a node without a fleet remembers.
     state: Option<StateFile>,
     ticks: u64,
@@ -111,6 +116,7 @@ impl Agent {
             tasks: Vec::new(),
             journal,
             link: None,
+            holds: None,
             state: node.state_file.as_deref().map(StateFile::new),
             ticks: 0,
             rates_at: 0,
@@ -129,6 +135,7 @@ impl Agent {
             spawn_local(self.networks.clone().publish()),
             spawn_local(self.networks.clone().reload()),
         ];
+        self.start_rdns();
         let events = Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
@@ -181,6 +188,15 @@ impl Agent {
         self.link = Some((sender, spawn_local(link.run())));
     }
 
+    fn start_rdns(&mut self) {
+        if self.node.policy.rdns.asks {
+            let (sender, holds) = channel(EVENTS_AHEAD);
+            let rdns = Rdns::new(self.node, Rc::clone(&self.journal), holds);
+            self.tasks.push(spawn_local(rdns.run()));
+            self.holds = Some(sender);
+        }
+    }
+
     /// Takes a batch of events from the pipe; whether there may be more.
     fn take_events(&mut self, events: &Receiver) -> bool {
         let mut buffer = [0; RECORD * BATCH];
@@ -193,6 +209,10 @@ impl Agent {
                     continue;
                 }
                 self.journal.borrow_mut().write(&event, self.node.now());
+                if let Some(holds) = self.holds.as_ref().filter(|_| event.kind == Kind::Hold) {
+                    // A full queue loses nothing: the hold is found in the ledger.
+                    let _ = holds.try_send(event);
+                }
                 if let Some((link, _)) = &self.link {
                     // A full queue loses a line of history; the change itself is marked.
                     let _ = link.try_send(event);

@@ -48,7 +48,13 @@ impl Outbox {
     pub fn note(&mut self, event: Event) {
         if matches!(
             event.kind,
-            What::Mute | What::Mode | What::Refused | What::Unreadable | What::Full | What::Hold
+            What::Mute
+                | What::Mode
+                | What::Refused
+                | What::Unreadable
+                | What::Full
+                | What::Hold
+                | What::Spare
         ) {
             return;
         }

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::facts::{FOREVER, Facts, Offence, Standing};
-use super::lookup::Exception;
+use super::lookup::{Exception, Hold};
 use super::policy::{Action, Count, Limit, Policy, Scope};
 use super::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::gcra::Quota;
@@ -227,6 +227,21 @@ fn held(policy: &Policy, facts: &Facts, standing: &Standing) -> Option<Decision>
     }
 }
 
+/// The sentence that a hold ends with when its answer is no exception; none if something else has
+/// come between.
+pub fn overdue(
+    policy: &Policy,
+    facts: &Facts,
+    standing: &Standing,
+    hold: &Hold,
+) -> Option<Sentence> {
+    let freed = always_allowed(facts).is_some()
+        || standing.whitelisted(facts.now)
+        || standing.banned(facts.now, facts.shadow)
+        || excused(facts, standing, hold.reason);
+    (!freed).then(|| sentence(policy, standing, hold.validated))
+}
+
 /// Grace, trust, and a fleet that is not known yet turn a ban into a refusal; credentials that
 /// failed our own challenge are stronger than trust.
 fn excused(facts: &Facts, standing: &Standing, reason: Reason) -> bool {
@@ -267,7 +282,7 @@ fn revoke(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -
 }
 
 /// What could be forged is banned for `ban_time` at most and is no repeat.
-pub fn sentence(policy: &Policy, standing: &Standing, validated: bool) -> Sentence {
+fn sentence(policy: &Policy, standing: &Standing, validated: bool) -> Sentence {
     let repeats = if validated { standing.repeats } else { 0 };
     Sentence {
         seconds: policy.bans.seconds(repeats),

@@ -42,6 +42,8 @@ pub enum Kind {
     Full = 9,
     /// A source is held: its name is to be looked up.
     Hold = 16,
+    /// It is spared: the text is its name.
+    Spare = 17,
     /// Order: ban a network.
     BanNetwork = 11,
     /// Order: lift the ban of a network.
@@ -54,7 +56,7 @@ pub enum Kind {
     Reload = 15,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Mute,
     Kind::Ban,
     Kind::Unban,
@@ -71,6 +73,7 @@ const KINDS: [Kind; 16] = [
     Kind::UnwhitelistNetwork,
     Kind::Reload,
     Kind::Hold,
+    Kind::Spare,
 ];
 
 /// One event.

@@ -8,6 +8,7 @@
 //! All-zero memory is the valid empty state of every table.
 
 pub mod ledger;
+pub mod line;
 pub mod snapshot;
 pub mod sync;
 
@@ -17,6 +18,8 @@ pub mod events;
 mod forks;
 #[cfg(not(loom))]
 pub mod hash;
+#[cfg(not(loom))]
+pub mod hosts;
 #[cfg(not(loom))]
 pub mod notes;
 #[cfg(not(loom))]

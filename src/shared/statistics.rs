@@ -36,6 +36,10 @@ pub enum Count {
     Panics,
     /// Requests that shadow mode, or a shadow limit, would have refused.
     ShadowDenied,
+    /// Addresses whose names were looked up.
+    RdnsLookups,
+    /// Offenders that were not banned for their names.
+    RdnsSpared,
 }
 
 /// Counters in a row: four cache lines.
