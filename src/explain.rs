@@ -7,6 +7,7 @@ use crate::cidr::Prefix;
 use crate::commands::{address, mode_word, open, unix};
 use crate::engine::decide::decide;
 use crate::engine::facts::{FOREVER, Facts, Now, Standing};
+use crate::engine::lookup::LookUp;
 use crate::engine::policy::{Action, Count, Limit, METHODS};
 use crate::engine::verdict::Verdict;
 use crate::kamailio::{Rpc, RpcStruct};
@@ -61,7 +62,25 @@ pub fn explain(rpc: &mut Rpc<'_>) {
     if is_known(&standing) {
         state(node, &mut reply, &standing, now);
     }
+    names(node, &mut reply, &standing, key, now);
     limits(node, &mut reply, key, now);
+}
+
+/// What reverse DNS said of the source, and of which of its addresses.
+fn names(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, key: Key, now: Now) {
+    let Some(result) = standing.look_up.word() else {
+        return;
+    };
+    let mut shown = reply.structure(c"rdns");
+    shown.text(c"result", result);
+    if let LookUp::Answered(_, until) = standing.look_up {
+        shown.int(c"ttl", seconds_left(until, now));
+        if let Some(host) = node.hosts.read(key) {
+            shown
+                .text(c"address", &host.address.to_string())
+                .text(c"names", &host.names);
+        }
+    }
 }
 
 /// The ban that holds.
@@ -154,6 +173,14 @@ fn advice(
         Verdict::DenyNewBan => {
             format!("the next request would ban it: sec.whitelist_add {source} prevents that")
         }
+        Verdict::DenyHeld if standing.look_up == LookUp::Unknown => format!(
+            "the next request would hold it until reverse DNS has answered: sec.whitelist_add \
+             {source} prevents that"
+        ),
+        Verdict::DenyHeld => format!(
+            "it waits for reverse DNS, a moment only; sec.unban {source} or sec.whitelist_add \
+             {source} ends that"
+        ),
         Verdict::DenyContent => "it is refused for what it is, whoever sends it".into(),
         Verdict::DenyLimited => "it is over a limit; waiting frees it".into(),
         _ if facts.own => "nothing: it is this server's own address".into(),
@@ -161,6 +188,7 @@ fn advice(
         _ if standing.whitelisted_until == FOREVER => {
             format!("nothing: it is whitelisted until sec.whitelist_remove {source}")
         }
+        Verdict::AllowSpared => "nothing: it is spared for its name in a trusted domain".into(),
         _ if standing.strikes > 0 => format!(
             "nothing is refused; {} more strikes would ban it",
             node.policy.strike_limit.saturating_sub(standing.strikes)

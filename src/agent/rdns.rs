@@ -161,22 +161,20 @@ impl Rdns {
         let now = node.now();
         let all: Vec<(Source, Hold)> = node.ledger.holds().collect();
         for (source, hold) in all {
-            let address = match source.length() {
-                128 => source.address(),
-                _ if hold.until > now.ms() => continue, // which of its addresses, only the event says
-                _ => source.address(),
-            };
             let event = Event {
-                address,
                 reason: hold.reason,
                 shadow: hold.shadow,
                 ..Event::new(Kind::Hold, source, hold.origin())
             };
-            if hold.shadow && !node.status.shadow() {
+            let running = hold.until > now.ms();
+            let void = hold.shadow && !node.status.shadow();
+            if void || !running && !hold.is_due(&node.policy, now) {
                 let until = now.after(NAMELESS_SECS);
                 node.ledger.end_hold(node.key_of(source), until);
-            } else if hold.until > now.ms() {
+            } else if running && source.length() == 128 {
                 self.enqueue(event);
+            } else if running {
+                // Which address of a prefix it was, only the event says.
             } else if !self.known.contains(&source) {
                 self.conclude(&event, &nameless(None, "no answer in time"));
             }

@@ -13,6 +13,7 @@
 
 mod command;
 mod config;
+mod dns;
 mod network;
 mod phone;
 pub mod process;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 pub use command::{Fault, Output};
 pub use config::{Check, Config, Engine, Launch, module_file};
+pub use dns::{DNS, Dnsmasq, NameServer, Reply, record};
 pub use network::{SERVER, SERVER6, isolate};
 pub use phone::Phone;
 pub use process::user_of;

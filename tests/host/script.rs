@@ -54,7 +54,7 @@ const KEMI_FUNCTIONS: &[(&str, &[Kind])] = &[
 
 /// The pseudo-variables and the worker's process, as the answer's header `X-Sec` carries them.
 const VARIABLES: &str = "worker=$pp;verdict=$sec(verdict);reason=$sec(reason);\
-                         ban_ttl=$sec(ban_ttl);strikes=$sec(strikes)";
+                         ban_ttl=$sec(ban_ttl);strikes=$sec(strikes);rdns=$sec(rdns)";
 
 /// Blocks for a native request route: one `if` for every function and number of arguments, then
 /// the answer. `panicking` adds the function that panics on purpose.
