@@ -110,6 +110,8 @@
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
+//! * `agent/rdns.rs`: reverse DNS, which ends the waiting of those who are held.
+//!   `agent/resolver.rs`: the DNS client.
 //! * `agent/state.rs`: the file in which a node without Redis remembers.
 //!
 //! ## Border to Kamailio
@@ -151,6 +153,8 @@
 //! * `shared/statistics.rs`: a row of counters for each process.
 //! * `shared/status.rs`: the mode, and the agent's signs of life.
 //! * `shared/words.rs`: the script's own reasons, each once.
+//! * `shared/line.rs`: a few bytes that one process writes and others read. `shared/hosts.rs`: names
+//!   that reverse DNS gave.
 //! * `shared/notes.rs`: short texts from the agent for `sec.status`.
 //!
 //! Architecture invariant: everything in shared memory is a word of atomics. No lock, no pointer, no

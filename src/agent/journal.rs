@@ -73,7 +73,7 @@ fn line(event: &Event, reason: &str) -> String {
         Kind::Mute => format!("mute a user at {source}"),
         Kind::Unban | Kind::UnbanNetwork => format!("unban {source}"),
         Kind::Revoke => format!("revoke {source}: it lost its whitelist entry and is banned"),
-        Kind::Spare => format!("spare {source}: reverse DNS knows {}", event.address),
+        Kind::Spare => format!("spare {source}: {} was looked up", event.address),
         Kind::Hold => format!("hold {source}: {} is looked up", event.address),
         Kind::WhitelistAdd | Kind::WhitelistNetwork => format!("whitelist {source}"),
         Kind::WhitelistRemove | Kind::UnwhitelistNetwork => format!("unwhitelist {source}"),
@@ -112,7 +112,11 @@ fn line(event: &Event, reason: &str) -> String {
     if event.shadow {
         add("mode", "shadow");
     }
-    for (name, text) in [("user", &event.text), ("agent", &event.agent)] {
+    let text = match event.kind {
+        Kind::Spare => "name",
+        _ => "user",
+    };
+    for (name, text) in [(text, &event.text), ("agent", &event.agent)] {
         if !text.is_empty() {
             add(name, &format!("\"{}\"", printable(text)));
         }
