@@ -1,27 +1,29 @@
 //! One request, start to finish: facts from the message, standing from the ledger, a decision of
-//! the engine, and its change written down. Also what else a script asks about or reports.
+//! the engine, and its change written down. Also what else a script asks about.
 //!
 //! Called by the script's functions in SIP workers. It never waits, never logs (the agent does),
 //! and parses a header only where a state changes or the script left a user out.
 
 use std::net::IpAddr;
 
-use crate::engine::decide::{decide, decide_offence, depends_on_content};
-use crate::engine::facts::{Facts, Offence, Origin, Standing};
+use crate::content;
+use crate::engine::decide::{decide, depends_on_content};
+use crate::engine::facts::{Facts, Standing};
 use crate::engine::policy::method_bit;
-use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
+use crate::engine::verdict::{Change, Decision, Reason, Verdict};
 use crate::event_routes;
 use crate::kamailio::{Arg, Message, PvValue};
 use crate::lists::Membership;
 use crate::memory::{Last, memory, remember};
 use crate::node::{Node, node, seconds_left};
+use crate::offences::{self, Report};
 use crate::orders;
-use crate::script::{NO, YES, address, answer, number};
+use crate::script::{NO, YES, address, answer};
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::ledger::{Aspect, Key};
 use crate::shared::statistics::Count;
 use crate::top;
-use crate::user_agents::{Pattern, Tier};
+use crate::user_agents::Pattern;
 
 /// `sec_check([ip])`: the whole decision.
 pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
@@ -44,7 +46,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         && user(node, message, &[]).is_some_and(|user| node.ledger.muted(key, user, facts.now));
     let standing = lists.join(standing, facts.now, facts.shadow);
     if node.policy.agent_check && depends_on_content(&facts, &standing) {
-        facts.scanner = agent(node, message).is_some_and(|agent| agent.tier() == Tier::Scanner);
+        facts.scanner = content::is_scanner(node, message);
     }
     let decision = decide(
         &node.policy,
@@ -52,7 +54,20 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         &standing,
         &mut node.meters(key, facts.now),
     );
-    let decision = apply(node, message, &facts, (address, key), &standing, decision);
+    let place = (address, key);
+    let mut decision = apply(node, message, &facts, place, &standing, decision);
+    if decision.verdict == Verdict::Allow
+        && content::is_guess(node, message, &facts, &standing, key)
+    {
+        let guess = Report {
+            reason: Reason::EXTENSION,
+            weight: node.policy.extensions.weight,
+            user: None,
+        };
+        let struck = offences::struck(node, message, &facts, place, &lists, guess);
+        let shadowed = decision.shadowed || struck.shadowed;
+        decision = Decision { shadowed, ..struck };
+    }
     count(node, &decision, facts.shadow);
     top::note(node, key, facts.now, &decision, facts.shadow);
     let code = effective(decision.verdict, facts.shadow);
@@ -96,58 +111,6 @@ pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     answer(standing.banned(now, false) && !standing.whitelisted(now))
 }
 
-/// `sec_auth_failed([user])`: credentials answered our challenge, and were wrong.
-pub fn auth_failed(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
-    let Some(node) = node() else { return YES };
-    offend(node, message, Reason::AUTH, 1, user(node, message, args))
-}
-
-/// `sec_auth_ok([user])`: they were right.
-pub fn auth_ok(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
-    let Some(node) = node() else { return YES };
-    if !message.is_request() || message.is_faked() {
-        return YES;
-    }
-    let Some(user) = user(node, message, args) else {
-        return YES;
-    };
-    let key = node.key(message.source_ip());
-    let now = node.now();
-    let until = now.after(node.policy.trust_time);
-    if node.ledger.succeed(key, user, now, until).is_err() {
-        node.note_full(key.source, Origin::Script);
-    }
-    YES
-}
-
-/// `sec_strike(reason [, weight])`: any other offence that the script sees.
-pub fn strike(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
-    let Some(node) = node() else { return YES };
-    let Some(weight) = number(node, message, args, 1, 1) else {
-        return YES;
-    };
-    let reason = match args.first().map_or(&b""[..], |reason| reason.text()) {
-        b"" => Reason::OTHER,
-        text => node.words.reason(text),
-    };
-    // KEMI passes 0 for "the default", which is 1.
-    let weight = weight.clamp(1, 200) as u8;
-    offend(node, message, reason, weight, None)
-}
-
-/// `sec_check_agent()`: 1, or -1 for a known scanner, -2 for a suspect. Changes nothing.
-pub fn check_agent(message: &Message<'_>, _: &[Arg<'_>]) -> i32 {
-    let Some(node) = node() else { return YES };
-    if !message.is_request() {
-        return YES;
-    }
-    match agent(node, message).map(Pattern::tier) {
-        None => YES,
-        Some(Tier::Scanner) => -1,
-        Some(Tier::Suspect) => -2,
-    }
-}
-
 /// The names of `$sec(…)`, in the order that [`variable`] counts them.
 pub const VARIABLES: &[&str] = &["ip", "verdict", "reason", "ban_ttl", "strikes", "rdns"];
 
@@ -170,7 +133,7 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
         Some(&"ip") => last.key.source.to_string().into(),
         Some(&"verdict") => PvValue::Int(i64::from(last.decision.verdict.code())),
         Some(&"reason") if last.decision.reason == Reason::AGENT => {
-            let pattern = agent(node, message).map_or("", Pattern::text);
+            let pattern = content::agent(node, message).map_or("", Pattern::text);
             format!("agent:{pattern}").into()
         }
         Some(&"reason") => node.reason_text(last.decision.reason).into(),
@@ -184,80 +147,8 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
     }
 }
 
-/// An offence, reported by the script: 1, or -2 when it led to a ban.
-fn offend(
-    node: &Node,
-    message: &Message<'_>,
-    reason: Reason,
-    weight: u8,
-    user: Option<u128>,
-) -> i32 {
-    if !message.is_request() || message.is_faked() {
-        return YES;
-    }
-    let address = message.source_ip();
-    let key = node.key(address);
-    let (mut facts, lists) = facts(node, message, address, false, key);
-    // Credentials that answer our challenge came from who received it.
-    facts.validated |= reason == Reason::AUTH;
-    node.count(Count::Strikes, u64::from(weight));
-    let before = node.ledger.standing(key, facts.now);
-    if facts.own || facts.listed || before.graced(facts.now) {
-        return YES;
-    }
-    let standing = node.ledger.strike(key, user, weight, facts.now);
-    let standing = lists.join(standing, facts.now, facts.shadow);
-    let meters = &mut node.meters(key, facts.now);
-    let user_strikes = user.map_or(0, |user| node.ledger.user_strikes(key, user, facts.now));
-    let reported = Offence {
-        reason,
-        user_strikes,
-    };
-    let decision = decide_offence(&node.policy, &facts, &standing, reported, meters);
-    if let (Change::Mute(sentence), Some(user)) = (decision.change, user) {
-        return mute(node, message, &facts, key, user, sentence);
-    }
-    let decision = apply(node, message, &facts, (address, key), &standing, decision);
-    match decision.verdict {
-        Verdict::DenyNewBan if !facts.shadow => Verdict::DenyNewBan.code(),
-        _ => YES,
-    }
-}
-
-/// Mutes a user: under the name that authentication was about, and under that of From, which is
-/// what later requests are judged by.
-fn mute(
-    node: &Node,
-    message: &Message<'_>,
-    facts: &Facts,
-    key: Key,
-    failed: u128,
-    sentence: Sentence,
-) -> i32 {
-    let event = Event {
-        reason: Reason::AUTH,
-        shadow: facts.shadow,
-        seconds: sentence.seconds,
-        text: Text::new(message.from_user().unwrap_or_default()),
-        agent: Text::new(message.user_agent().unwrap_or_default()),
-        ..Event::new(Kind::Mute, key.source, Origin::Strike)
-    };
-    node.tell(&event);
-    if facts.shadow {
-        return YES;
-    }
-    let until = facts.now.after(sentence.seconds);
-    let names = [Some(failed), user(node, message, &[])];
-    for name in names.into_iter().flatten() {
-        if node.ledger.mute(key, name, facts.now, until).is_err() {
-            node.note_full(key.source, Origin::Strike);
-        }
-    }
-    Verdict::DenyNewBan.code()
-}
-
 /// Writes the change of a decision down. Who was too late to make a ban was denied by one.
-fn apply(
+pub fn apply(
     node: &Node,
     message: &Message<'_>,
     facts: &Facts,
@@ -308,7 +199,7 @@ fn apply(
 }
 
 /// What the rules are told of a request, and what the lists say of its address.
-fn facts(
+pub fn facts(
     node: &Node,
     message: &Message<'_>,
     address: IpAddr,
@@ -361,14 +252,9 @@ fn effective(verdict: Verdict, shadow: bool) -> i32 {
     }
 }
 
-/// The pattern that the request's User-Agent matches.
-fn agent<'n>(node: &'n Node, message: &Message<'_>) -> Option<&'n Pattern> {
-    node.user_agents.find(message.user_agent()?)
-}
-
 /// The user that authentication was about: the argument, or the user of From; with the domain
 /// of From.
-fn user(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Option<u128> {
+pub fn user(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Option<u128> {
     let given = args.first().map_or(&b""[..], |arg| arg.text());
     let user = if given.is_empty() {
         message.from_user()?

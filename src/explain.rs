@@ -123,6 +123,7 @@ fn state(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, now: Now) 
             if standing.mutes { "perhaps" } else { "none" },
         )
         .int(c"users_failed", i64::from(standing.users))
+        .int(c"near_misses", i64::from(standing.near_misses))
         .int(c"repeats", i64::from(standing.repeats));
 }
 

@@ -92,7 +92,9 @@
 //! ## Glue
 //!
 //! * `node.rs`: this Kamailio as one node: its rules and its tables, put together in `mod_init`.
-//! * `check.rs`: one request, start to finish, and the offences that a script reports.
+//! * `check.rs`: one request, start to finish. `offences.rs`: what a script reports, and what follows.
+//! * `content.rs`: what a request says of itself: its User-Agent, its user. `directory.rs`: which
+//!   extensions there are.
 //! * `script.rs`: what a script orders, `sec_count`, and the arguments of all functions.
 //! * `orders.rs`: a ban, an unban, an entry: checked against what must not happen, and written down.
 //! * `networks.rs`: the same for whole networks: orders that the agent carries out.
@@ -177,7 +179,7 @@
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list
 //!   (`parameter.rs`: of what). `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value
 //!   and a list file may be. `rate.rs`, `bans.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`,
-//!   `agents.rs`: setters of more than a few lines.
+//!   `agents.rs`, `extensions.rs`: setters of more than a few lines.
 //!
 //! # Dependencies
 //!
@@ -230,6 +232,10 @@ pub mod cidr;
 #[cfg(not(loom))]
 mod commands;
 pub mod config;
+#[cfg(not(loom))]
+mod content;
+#[cfg(not(loom))]
+mod directory;
 pub mod domain;
 pub mod engine;
 #[cfg(not(loom))]
@@ -255,6 +261,8 @@ pub mod module;
 mod networks;
 #[cfg(not(loom))]
 mod node;
+#[cfg(not(loom))]
+mod offences;
 #[cfg(not(loom))]
 mod orders;
 #[cfg(not(loom))]

@@ -18,7 +18,7 @@ use crate::kamailio::{
 };
 use crate::node::{Node, node};
 use crate::shared::statistics::Count;
-use crate::{agent, check, commands, explain, listings, report, script, top};
+use crate::{agent, check, commands, content, explain, listings, offences, report, script, top};
 
 const TEXT: Kind = Kind::Text;
 const NUMBER: Kind = Kind::Number;
@@ -91,25 +91,31 @@ const FUNCTIONS: &[Function] = &[
         script: &["sec_auth_failed"],
         args: 0..=1,
         kemi: &[("auth_failed", &[TEXT])],
-        run: check::auth_failed,
+        run: offences::auth_failed,
     },
     Function {
         script: &["sec_auth_ok"],
         args: 0..=1,
         kemi: &[("auth_ok", &[TEXT])],
-        run: check::auth_ok,
+        run: offences::auth_ok,
     },
     Function {
         script: &["sec_strike"],
         args: 1..=2,
         kemi: &[("strike", &[TEXT, NUMBER])],
-        run: check::strike,
+        run: offences::strike,
+    },
+    Function {
+        script: &["sec_check_extension"],
+        args: 0..=2,
+        kemi: &[("check_extension", &[TEXT, TEXT])],
+        run: content::check_extension,
     },
     Function {
         script: &["sec_check_agent"],
         args: 0..=0,
         kemi: &[("check_agent", &[])],
-        run: check::check_agent,
+        run: content::check_agent,
     },
     Function {
         script: &["sec_count"],

@@ -9,10 +9,12 @@ use std::sync::OnceLock;
 
 use crate::cidr::MinPrefix;
 use crate::config::{Config, Mode, Rdns, Redis, WhitelistSources};
+use crate::directory::Directory;
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::Policy;
 use crate::engine::verdict::Reason;
 use crate::event_routes::EventRoutes;
+use crate::extension::Judgement;
 use crate::gcra::Quota;
 use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
@@ -57,6 +59,8 @@ pub struct Node {
     pub counts: Rates,
     /// The script's own reasons.
     pub words: Words,
+    /// Which extensions there are.
+    pub directory: Directory,
     /// Patterns of scanners.
     pub user_agents: UserAgents,
     /// Mode, and the agent's signs of life.
@@ -146,6 +150,7 @@ impl Node {
         })?;
         let census = Census::new(region.take(Census::WORDS));
         let strike_window = policy.strike_window;
+        let snapshot = Snapshot::new(region.take(snapshot_words));
         Ok(Node {
             rates: Rates::new(region.take(rates_words), scale),
             counts: Rates::new(region.take(counts_words), widest),
@@ -166,10 +171,8 @@ impl Node {
             state_file: config.state_file().map(str::to_owned),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
-            lists: Lists::new(
-                Snapshot::new(region.take(snapshot_words)),
-                config.whitelist(),
-            ),
+            lists: Lists::new(snapshot, config.whitelist()),
+            directory: Directory::new(snapshot, config.masks().into(), config.extensions()),
             whitelist_sources: config.whitelist_sources(),
             ban_min_prefix: config.ban_min_prefix(),
             whitelist_min_prefix: config.whitelist_min_prefix(),
@@ -217,6 +220,12 @@ impl Node {
             source,
             hash: self.keys.source(source),
         }
+    }
+
+    /// What a user is to the directory.
+    pub fn judge(&self, user: &[u8], domain: &[u8]) -> Judgement {
+        let threshold = self.policy.extensions.threshold;
+        self.directory.judge(user, domain, threshold)
     }
 
     /// The identity of a user.

@@ -49,6 +49,14 @@ pub fn status(rpc: &mut Rpc<'_>) {
         c"lists_published",
         node.lists.snapshot.generation().cast_signed(),
     );
+    let directory = &node.directory;
+    reply
+        .text(
+            c"extensions",
+            if directory.is_empty() { "off" } else { "on" },
+        )
+        .int(c"extension_masks", directory.masks() as i64)
+        .int(c"extension_names", directory.names() as i64);
     redis_status(node, now, &mut reply);
     for (name, count) in [
         (c"checks", Count::Checks),

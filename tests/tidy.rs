@@ -45,10 +45,9 @@ fn layer(module: &str) -> Option<Layer> {
         "engine" | "config" | "gcra" | "source" | "cidr" | "domain" | "extension"
         | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
-        "check" | "script" | "orders" | "networks" | "commands" | "listings" | "explain"
-        | "top" | "event_routes" | "lists" | "node" | "meters" | "memory" | "report" | "agent" => {
-            Layer::Glue
-        }
+        "check" | "offences" | "content" | "directory" | "script" | "orders" | "networks"
+        | "commands" | "listings" | "explain" | "top" | "event_routes" | "lists" | "node"
+        | "meters" | "memory" | "report" | "agent" => Layer::Glue,
         "lib" | "module" => Layer::Face,
         _ => return None,
     })

@@ -12,6 +12,7 @@
 mod agents;
 mod bans;
 mod compound;
+mod extensions;
 pub mod list;
 mod node;
 mod parameter;
@@ -34,8 +35,10 @@ pub use whitelist::WhitelistSources;
 use crate::cidr::{MinPrefix, PrefixMap};
 use crate::domain::Domain;
 use crate::engine::policy::{Bans, Policy, Scope};
+use crate::extension::{Mask, Names};
 use crate::gcra::Quota;
 use crate::user_agents::{Pattern, UserAgents};
+use extensions::Extensions;
 use rate::Rate;
 use value::{DAY, Given, Shown};
 use whitelist::Whitelist;
@@ -80,6 +83,7 @@ pub struct Config {
     whitelist: Whitelist,
     /// What `agent_file` holds.
     agents: Option<Vec<Pattern>>,
+    extensions: Extensions,
     ban_min_prefix: MinPrefix,
     table_size: usize,
     ledger_size: usize,
@@ -129,10 +133,12 @@ impl Config {
                 unban_grace: 60,
                 rdns: Rdns::default().rule(),
                 agent_check: false,
+                extensions: extensions::RULE,
             },
             rates: vec![Rate::built_in()],
             whitelist: Whitelist::default(),
             agents: None,
+            extensions: Extensions::default(),
             ban_min_prefix: MinPrefix { v4: 16, v6: 32 },
             table_size: 1 << 20,
             ledger_size: 1 << 18,
@@ -203,7 +209,9 @@ impl Config {
     /// What is allowed, but hardly meant: one sentence each, to be logged once all lines are
     /// known.
     pub fn warnings(&self) -> Vec<String> {
-        rate::low_ceilings(self)
+        let mut warnings = rate::low_ceilings(self);
+        warnings.extend(extensions::idle(self));
+        warnings
     }
 
     /// `whitelist` and the entries of `whitelist_file`, for look-ups; every value is 1.
@@ -237,6 +245,21 @@ impl Config {
             Some(patterns) => UserAgents::new(patterns.clone()),
             None => UserAgents::built_in(),
         }
+    }
+
+    /// `extension_pattern`.
+    pub fn masks(&self) -> &[Mask] {
+        self.extensions.masks()
+    }
+
+    /// `extension_file`, to read it again.
+    pub fn extension_file(&self) -> Option<&str> {
+        self.extensions.path()
+    }
+
+    /// The names in `extension_file`, indexed: for a million that takes seconds.
+    pub fn extensions(&self) -> Names {
+        self.extensions.names()
     }
 
     /// `table_size`: sources to track, a power of two.

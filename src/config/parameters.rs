@@ -6,7 +6,7 @@
 
 use super::parameter::Parameter;
 use super::value::{DAY, YEAR};
-use super::{Mode, agents, bans, node, rate, rdns, redis, whitelist};
+use super::{Mode, agents, bans, extensions, node, rate, rdns, redis, whitelist};
 use crate::engine::policy::Scope;
 
 /// All parameters, in the README's order.
@@ -228,6 +228,42 @@ pub const PARAMETERS: &[Parameter] = &[
         "none",
         "file in which a node without Redis remembers over a restart",
         redis::set_state_file,
+    ),
+    Parameter::repeatable(
+        "extension_pattern",
+        "none",
+        "mask of the dial plan, as 7XXX; numbers that match none are guesses",
+        extensions::add_mask,
+    ),
+    Parameter::once(
+        "extension_file",
+        "none",
+        "file of the names of extensions, one a line",
+        extensions::set_file,
+    ),
+    Parameter::once(
+        "extension_threshold",
+        "80",
+        "similarity in percent from which a name resembles an extension",
+        extensions::set_threshold,
+    ),
+    Parameter::once(
+        "extension_methods",
+        "REGISTER",
+        "methods whose users sec_check judges",
+        extensions::set_methods,
+    ),
+    Parameter::once(
+        "extension_weight",
+        "3",
+        "strikes for a user that resembles no extension",
+        extensions::set_weight,
+    ),
+    Parameter::once(
+        "extension_forgive",
+        "5",
+        "near misses of different users that are forgiven per source and hour",
+        extensions::set_forgive,
     ),
     Parameter::repeatable(
         "rdns_trusted",

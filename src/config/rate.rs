@@ -165,14 +165,18 @@ fn count(given: Given<'_>) -> Result<Count, String> {
         "failures" => return Ok(Count::Failures),
         _ => {}
     }
-    let methods = given.text.split(',').map(str::trim);
-    let bits = methods.map(|method| method_bit(method.as_bytes()));
-    let set = bits.reduce(|set, bit| Some(set? | bit?)).flatten();
-    set.map(Count::Methods).ok_or_else(|| {
+    methods(given.text).map(Count::Methods).ok_or_else(|| {
         let methods = METHODS.join(", ");
         let allowed = format!("requests, failures, or methods joined by commas: {methods}");
         given.refuse("is not what can be counted", allowed)
     })
+}
+
+/// A set of methods, joined by commas.
+pub(super) fn methods(text: &str) -> Option<u32> {
+    let methods = text.split(',').map(str::trim);
+    let bits = methods.map(|method| method_bit(method.as_bytes()));
+    bits.reduce(|set, bit| Some(set? | bit?)).flatten()
 }
 
 fn action(given: Given<'_>) -> Result<Action, String> {

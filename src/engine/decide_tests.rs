@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::facts::{Ban, Now};
-use crate::engine::policy::{Bans, Rdns, method_bit};
+use crate::engine::policy::{Bans, Guessing, Rdns, method_bit};
 use crate::source::Source;
 
 pub(super) const NOW: u64 = 50_000;
@@ -44,6 +44,12 @@ fn policy(limits: Vec<Limit>) -> Policy {
             spare_no_name: false,
         },
         agent_check: false,
+        extensions: Guessing {
+            threshold: 80,
+            methods: 0,
+            weight: 3,
+            forgive: 5,
+        },
     }
 }
 

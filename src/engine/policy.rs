@@ -38,8 +38,29 @@ pub struct Policy {
     pub unban_grace: u64,
     /// `agent_check`: requests whose User-Agent is a scanner's are refused.
     pub agent_check: bool,
+    /// `extension_methods` and its kin: what guessing at extensions costs.
+    pub extensions: Guessing,
     /// `rdns_trusted` and its kin: whose names spare them a ban.
     pub rdns: Rdns,
+}
+
+/// What `sec_check` makes of users that do not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guessing {
+    /// `extension_threshold`: from this similarity on, in percent, a name is near.
+    pub threshold: u32,
+    /// `extension_methods`: a set of [`method_bit`]s. For REGISTER the user of To is judged, for
+    /// others that of From.
+    pub methods: u32,
+    /// `extension_weight`: strikes for a user that resembles none.
+    pub weight: u8,
+    /// `extension_forgive`: near misses of different users that are forgiven per source and hour.
+    pub forgive: u32,
+}
+
+impl Guessing {
+    /// The most near misses that can be forgiven: the ledger tells so many apart.
+    pub const FORGIVE_MAX: u32 = 20;
 }
 
 /// The exception that reverse DNS makes.

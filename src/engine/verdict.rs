@@ -81,6 +81,8 @@ impl Reason {
     pub const OTHER: Reason = Reason(9);
     /// The User-Agent of a scanner, `agent_check`.
     pub const AGENT: Reason = Reason(10);
+    /// Guesses at extensions.
+    pub const EXTENSION: Reason = Reason(11);
 
     /// A name in a trusted domain.
     pub const RDNS: Reason = Reason(15);
@@ -103,6 +105,7 @@ impl Reason {
     pub fn origin(self) -> Origin {
         let strike = self == Reason::AUTH
             || self == Reason::WHITELIST_USERS
+            || self == Reason::EXTENSION
             || self.0 >= Self::FIRST_WORD
             || self == Reason::OTHER;
         if strike { Origin::Strike } else { Origin::Rate }
@@ -131,6 +134,7 @@ impl Reason {
             Reason::WHITELIST_USERS => "whitelist_users",
             Reason::MANUAL => "manual",
             Reason::AGENT => "agent",
+            Reason::EXTENSION => "extension",
             Reason::RDNS => "rdns",
             Reason(number) if number >= Self::FIRST_WORD => return word(number - Self::FIRST_WORD),
             Reason(number) if number >= Self::FIRST_LIMIT => {

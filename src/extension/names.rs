@@ -63,6 +63,11 @@ impl NamesBuilder {
         Ok(())
     }
 
+    /// Whether no name was added.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     /// Indexes: n log n in the number of names.
     ///
     /// # Panics

@@ -29,6 +29,7 @@ const FUNCTIONS: &[(&str, &[&[Kind]])] = &[
     ("sec_auth_failed", &[&[], &[Text]]),
     ("sec_auth_ok", &[&[], &[Text]]),
     ("sec_strike", &[&[Text], &[Text, Number]]),
+    ("sec_check_extension", &[&[], &[Text], &[Text, Text]]),
     ("sec_check_agent", &[&[]]),
     ("sec_count", &[&[Text, Number, Number]]),
 ];
@@ -48,6 +49,7 @@ const KEMI_FUNCTIONS: &[(&str, &[Kind])] = &[
     ("auth_failed", &[Text]),
     ("auth_ok", &[Text]),
     ("strike", &[Text, Number]),
+    ("check_extension", &[Text, Text]),
     ("check_agent", &[]),
     ("count", &[Text, Number, Number]),
 ];

@@ -14,6 +14,7 @@ mod bans;
 mod commands;
 mod embedded;
 mod example;
+mod extensions;
 mod faults;
 mod operation;
 mod parameters;

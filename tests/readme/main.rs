@@ -126,6 +126,7 @@ fn config() -> Config {
     Config::with_files(|path, _| {
         let line: &[u8] = match path {
             "/etc/kamailio/agents.list" => b"scanner sipcli\n",
+            "/etc/kamailio/extensions.list" => b"7001\n",
             _ => b"192.0.2.1\n",
         };
         Ok(line.to_vec())

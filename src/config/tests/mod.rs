@@ -1,5 +1,6 @@
 //! Tables of parameter lines and what comes of them.
 
+mod extensions;
 mod rates;
 mod whitelists;
 
@@ -12,6 +13,7 @@ fn files(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
         "/trunks" => Ok(b"192.0.2.1\n198.51.100.0/24 # carrier\n".to_vec()),
         "/agents" => Ok(b"scanner =smap # exactly\n\nsuspect SIP Call\n".to_vec()),
         "/no agents" => Ok(b"scanner\n".to_vec()),
+        "/extensions" => Ok("7001\njosé # the boss\nana@b.example\n%4a\n".into()),
         "/empty" => Ok(b"# nothing\n".to_vec()),
         "/other" => Ok(b"203.0.113.1".to_vec()),
         "/wide" => Ok(b"10.0.0.0/7".to_vec()),
@@ -83,6 +85,10 @@ fn names_are_unique_and_described() {
 
 #[test]
 fn every_parameter_refuses_what_is_no_value_for_it() {
+    // Any number is a mask of the dial plan: itself.
+    let fits = |name, number: &str| {
+        name == "extension_pattern" && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
     for parameter in PARAMETERS {
         for text in [
             "",
@@ -94,6 +100,9 @@ fn every_parameter_refuses_what_is_no_value_for_it() {
             ";",
             "=",
         ] {
+            if !text.is_empty() && fits(parameter.name, text) {
+                continue;
+            }
             let error = refusal(&[(parameter.name, text)]);
             assert!(
                 error.starts_with(&format!("{}: \"", parameter.name)),
@@ -104,6 +113,9 @@ fn every_parameter_refuses_what_is_no_value_for_it() {
         }
         let mut config = Config::default();
         for number in [i64::MIN, -7, i64::MAX] {
+            if fits(parameter.name, &number.to_string()) {
+                continue;
+            }
             let error = config
                 .set(parameter.name, Value::Number(number))
                 .unwrap_err();
@@ -122,6 +134,7 @@ fn single_values_warn_when_given_twice() {
             ("redis_url", _) => "redis://127.0.0.1",
             ("event_callback", _) => "on_event",
             ("agent_file", _) => "/agents",
+            ("extension_file", _) => "/extensions",
             (_, "none") => "/trunks",
             (_, default) => default,
         };
@@ -157,6 +170,9 @@ fn numbers_and_times_are_taken_in_either_form() {
         ("snapshot_size", Value::Number(4096)),
         ("mode", Value::Text("shadow")),
         ("agent_check", Value::Number(1)),
+        ("extension_threshold", Value::Number(90)),
+        ("extension_weight", Value::Text("7")),
+        ("extension_forgive", Value::Number(0)),
         ("ban_min_prefix", Value::Text("24/48")),
         ("whitelist_rate", Value::Text("limit=500;window=1m")),
         ("trust_rate", Value::Text("window=5;limit=200")),
@@ -178,6 +194,9 @@ fn numbers_and_times_are_taken_in_either_form() {
     );
     assert_eq!((policy.trust_time, policy.unban_grace), (0, 90));
     assert!(policy.agent_check);
+    let guessing = policy.extensions;
+    let costs = (guessing.threshold, guessing.weight, guessing.forgive);
+    assert_eq!(costs, (90, 7, 0));
     assert_eq!(policy.whitelist_rate, Quota::new(500, 60).unwrap());
     assert_eq!(policy.trust_rate, Quota::new(200, 5).unwrap());
     assert_eq!((policy.ipv6_prefix, policy.limits[0].per), (56, (32, 56)));

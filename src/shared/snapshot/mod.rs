@@ -34,7 +34,8 @@ pub enum Section {
     Listed = 0,
     /// Prefixes from feeds ([`WordTable`]); a value names feed and line.
     Feeds = 1,
-    /// The index of extensions.
+    /// The names of extensions, all lists together ([`crate::extension::NameTable`]). Without it those of the start
+    /// count; with it, even an empty one, they do not.
     Extensions = 2,
     /// The addresses that the names in the static whitelist have ([`WordTable`]).
     Named = 3,

@@ -1,0 +1,160 @@
+//! The dial plan, lists of names, and what guessing costs.
+
+use super::{config, refusal, warning};
+use crate::config::extensions::read;
+use crate::engine::policy::method_bit;
+use crate::extension::{Extensions, Judgement};
+
+#[test]
+fn masks_add_up_and_files_replace() {
+    let config = config(&[
+        ("extension_pattern", "7XXX"),
+        ("extension_pattern", "_9."),
+        ("extension_file", "/trunks"),
+        ("extension_file", "/extensions"),
+    ]);
+    let masks: Vec<String> = config.masks().iter().map(ToString::to_string).collect();
+    assert_eq!(masks, ["7XXX", "_9."]);
+    assert_eq!(config.extension_file(), Some("/extensions"));
+    let names = config.extensions();
+    let judge = |user: &str, domain: &str| {
+        let (masks, names) = (config.masks(), names.table());
+        Extensions { masks, names }.judge(user.as_bytes(), domain.as_bytes(), 80)
+    };
+    for (user, domain, expected) in [
+        ("7001", "a.example", Judgement::Known),
+        ("7002", "a.example", Judgement::Match),
+        ("jos%C3%A9", "a.example", Judgement::Known),
+        ("j", "a.example", Judgement::Known),
+        ("ana", "a.example", Judgement::Far),
+        ("ana", "B.example", Judgement::Known),
+        ("192.0.2.1", "a.example", Judgement::Far),
+    ] {
+        assert_eq!(judge(user, domain), expected, "{user}@{domain}");
+    }
+}
+
+#[test]
+fn what_is_judged_is_a_matter_of_configuration() {
+    let default = config(&[]);
+    let register = method_bit(b"REGISTER").unwrap();
+    assert_eq!(default.policy().extensions.methods, register);
+    assert!(default.masks().is_empty() && default.extensions().table().is_empty());
+    let both = config(&[("extension_methods", "REGISTER, INVITE")]);
+    assert_eq!(both.policy().extensions.methods, register | 1);
+    let idle = both.warnings().join(" ");
+    assert!(
+        idle.starts_with("extension_methods: no user is judged without"),
+        "{idle}"
+    );
+    let lines = [("extension_weight", "1"), ("extension_pattern", "7XXX")];
+    assert!(config(&lines).warnings().is_empty());
+}
+
+#[test]
+fn slips_have_their_sentences() {
+    for (name, text, expected) in [
+        (
+            "extension_pattern",
+            "7XXA",
+            "\"7XXA\" has an odd 'A'; allowed: digits, X (0 to 9)",
+        ),
+        (
+            "extension_pattern",
+            "[5-2]",
+            "\"[5-2]\" has a broken [...]; allowed: ",
+        ),
+        (
+            "extension_threshold",
+            "101",
+            "\"101\" is out of range; allowed: a whole number from 1",
+        ),
+        (
+            "extension_threshold",
+            "0",
+            "\"0\" is out of range; allowed: a whole number from 1",
+        ),
+        (
+            "extension_methods",
+            "register",
+            "is not a list of methods; allowed: methods joined by",
+        ),
+        (
+            "extension_weight",
+            "201",
+            "is out of range; allowed: a whole number from 1 to 200 strikes",
+        ),
+        (
+            "extension_forgive",
+            "21",
+            "is out of range; allowed: a whole number from 0 to 20 an hour",
+        ),
+        ("extension_file", "/nowhere", "cannot be read"),
+        (
+            "extension_file",
+            "extensions",
+            "is not an absolute path; allowed: the absolute path of",
+        ),
+    ] {
+        let error = refusal(&[(name, text)]);
+        assert!(
+            error.starts_with(name) && error.contains(expected),
+            "{error}"
+        );
+    }
+    let many = vec![("extension_pattern", "7XXX"); 65];
+    assert!(refusal(&many).contains("is one too many; allowed: 64 patterns"));
+    let lenient = warning(&[("extension_threshold", "75")]);
+    assert!(
+        lenient.starts_with("extension_threshold: at 75 and below"),
+        "{lenient}"
+    );
+    let empty = warning(&[("extension_file", "/empty")]);
+    assert!(
+        empty.ends_with("\"/empty\" has no name: nobody is judged by it"),
+        "{empty}"
+    );
+}
+
+#[test]
+fn the_first_bad_line_of_a_file_is_named() {
+    let long = "x".repeat(65);
+    let domain = format!("ana@{}", "x".repeat(256));
+    for (bytes, expected) in [
+        (
+            &b"7001\n\n7002 7003\n"[..],
+            "line 3: \"7002 7003\" has a blank or a control",
+        ),
+        (b"7001\0", "line 1: \"7001\\0\" has a blank or a control"),
+        (
+            b"7001\n\xff\xfe",
+            "line 2: \"\u{fffd}\u{fffd}\" is not UTF-8",
+        ),
+        (b"%ff", "line 1: \"%ff\" is not UTF-8"),
+        (b"ana@", "line 1: \"ana@\" has no domain"),
+        (b"@b.example", "line 1: \"@b.example\" is empty"),
+        (
+            long.as_bytes(),
+            "has more than 64 characters; allowed: the name of",
+        ),
+        (
+            domain.as_bytes(),
+            "has no domain behind its @, or too long a one",
+        ),
+    ] {
+        let error = read("extension_file", "/list", bytes).unwrap_err();
+        assert!(
+            error.starts_with("extension_file: \"/list\" line "),
+            "{error}"
+        );
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_million_names_are_read() {
+    let lines: String = (0..1 << 20).map(|number| format!("{number}\n")).collect();
+    assert!(read("extension_file", "/list", lines.as_bytes()).is_ok());
+    let error = read("extension_file", "/list", (lines + "one more").as_bytes()).unwrap_err();
+    assert!(error.contains("line 1048577: \"one more\""), "{error}");
+}

@@ -1,0 +1,162 @@
+//! Offences: what the script reports, and what the rules find in a request; added to what is known
+//! of the source, and what follows from that.
+//!
+//! Called by the script's functions and by `check.rs`, in SIP workers. It never waits and never logs
+//! (the agent does).
+
+use std::net::IpAddr;
+
+use crate::check::{apply, facts, user};
+use crate::engine::decide::decide_offence;
+use crate::engine::facts::{Facts, Offence, Origin};
+use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
+use crate::kamailio::{Arg, Message};
+use crate::lists::Membership;
+use crate::node::{Node, node};
+use crate::script::{YES, number};
+use crate::shared::events::{Event, Kind, Text};
+use crate::shared::ledger::Key;
+use crate::shared::statistics::Count;
+
+/// `sec_auth_failed([user])`: credentials answered our challenge, and were wrong.
+pub fn auth_failed(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    let report = Report {
+        reason: Reason::AUTH,
+        weight: 1,
+        user: user(node, message, args),
+    };
+    offend(node, message, report)
+}
+
+/// `sec_auth_ok([user])`: they were right.
+pub fn auth_ok(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    if !message.is_request() || message.is_faked() {
+        return YES;
+    }
+    let Some(user) = user(node, message, args) else {
+        return YES;
+    };
+    let key = node.key(message.source_ip());
+    let now = node.now();
+    let until = now.after(node.policy.trust_time);
+    if node.ledger.succeed(key, user, now, until).is_err() {
+        node.note_full(key.source, Origin::Script);
+    }
+    YES
+}
+
+/// `sec_strike(reason [, weight])`: any other offence that the script sees.
+pub fn strike(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
+    let Some(node) = node() else { return YES };
+    let Some(weight) = number(node, message, args, 1, 1) else {
+        return YES;
+    };
+    let reason = match args.first().map_or(&b""[..], |reason| reason.text()) {
+        b"" => Reason::OTHER,
+        text => node.words.reason(text),
+    };
+    let report = Report {
+        reason,
+        // KEMI passes 0 for "the default", which is 1.
+        weight: weight.clamp(1, 200) as u8,
+        user: None,
+    };
+    offend(node, message, report)
+}
+
+/// An offence.
+#[derive(Clone, Copy)]
+pub struct Report {
+    /// What for.
+    pub reason: Reason,
+    /// In strikes.
+    pub weight: u8,
+    /// Whose it was, if authentication told.
+    pub user: Option<u128>,
+}
+
+/// An offence, reported by the script: 1, or -2 when it led to a ban.
+fn offend(node: &Node, message: &Message<'_>, report: Report) -> i32 {
+    if !message.is_request() || message.is_faked() {
+        return YES;
+    }
+    let address = message.source_ip();
+    let key = node.key(address);
+    let (mut facts, lists) = facts(node, message, address, false, key);
+    // Credentials that answer our challenge came from who received it.
+    facts.validated |= report.reason == Reason::AUTH;
+    let before = node.ledger.standing(key, facts.now);
+    if facts.own || facts.listed || before.graced(facts.now) {
+        node.count(Count::Strikes, u64::from(report.weight));
+        return YES;
+    }
+    let decision = struck(node, message, &facts, (address, key), &lists, report);
+    if let (Change::Mute(sentence), Some(user)) = (decision.change, report.user) {
+        return mute(node, message, &facts, key, user, sentence);
+    }
+    match decision.verdict {
+        Verdict::DenyNewBan if !facts.shadow => Verdict::DenyNewBan.code(),
+        _ => YES,
+    }
+}
+
+/// Adds an offence to what is known of its source, and does what follows from that.
+pub fn struck(
+    node: &Node,
+    message: &Message<'_>,
+    facts: &Facts,
+    (address, key): (IpAddr, Key),
+    lists: &Membership,
+    report: Report,
+) -> Decision {
+    let Report {
+        reason,
+        weight,
+        user,
+    } = report;
+    node.count(Count::Strikes, u64::from(weight));
+    let standing = node.ledger.strike(key, user, weight, facts.now);
+    let standing = lists.join(standing, facts.now, facts.shadow);
+    let user_strikes = user.map_or(0, |user| node.ledger.user_strikes(key, user, facts.now));
+    let reported = Offence {
+        reason,
+        user_strikes,
+    };
+    let meters = &mut node.meters(key, facts.now);
+    let decision = decide_offence(&node.policy, facts, &standing, reported, meters);
+    apply(node, message, facts, (address, key), &standing, decision)
+}
+
+/// Mutes a user: under the name that authentication was about, and under that of From, which is
+/// what later requests are judged by.
+fn mute(
+    node: &Node,
+    message: &Message<'_>,
+    facts: &Facts,
+    key: Key,
+    failed: u128,
+    sentence: Sentence,
+) -> i32 {
+    let event = Event {
+        reason: Reason::AUTH,
+        shadow: facts.shadow,
+        seconds: sentence.seconds,
+        text: Text::new(message.from_user().unwrap_or_default()),
+        agent: Text::new(message.user_agent().unwrap_or_default()),
+        ..Event::new(Kind::Mute, key.source, Origin::Strike)
+    };
+    node.tell(&event);
+    if facts.shadow {
+        return YES;
+    }
+    let until = facts.now.after(sentence.seconds);
+    let names = [Some(failed), user(node, message, &[])];
+    for name in names.into_iter().flatten() {
+        if node.ledger.mute(key, name, facts.now, until).is_err() {
+            node.note_full(key.source, Origin::Strike);
+        }
+    }
+    Verdict::DenyNewBan.code()
+}
