@@ -109,6 +109,7 @@
 //! * `agent/networks.rs`: orders about networks carried out, lists published, files read anew.
 //!   `book.rs`: its book of networks.
 //! * `agent/link.rs`: the connection to Redis.
+//! * `agent/metrics.rs`: statistics, pushed to statsd and Graphite.
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
@@ -179,7 +180,7 @@
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list
 //!   (`parameter.rs`: of what). `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value
 //!   and a list file may be. `rate.rs`, `bans.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`,
-//!   `agents.rs`, `extensions.rs`: setters of more than a few lines.
+//!   `agents.rs`, `extensions.rs`, `metrics.rs`: setters of more than a few lines.
 //!
 //! # Dependencies
 //!

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::cidr::MinPrefix;
-use crate::config::{Config, Mode, Rdns, Redis, WhitelistSources};
+use crate::config::{Config, Metrics, Mode, Rdns, Redis, WhitelistSources};
 use crate::directory::Directory;
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::Policy;
@@ -85,6 +85,8 @@ pub struct Node {
     pub redis: Redis,
     /// Where a node without a fleet remembers.
     pub state_file: Option<String>,
+    /// Who gets metrics.
+    pub metrics: Metrics,
     /// The script's routes for events, if it has any.
     pub event_routes: Option<EventRoutes>,
     /// Level of the line per state change.
@@ -169,6 +171,7 @@ impl Node {
             rdns: config.rdns().clone(),
             redis: config.redis().clone(),
             state_file: config.state_file().map(str::to_owned),
+            metrics: config.metrics().clone(),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
             lists: Lists::new(snapshot, config.whitelist()),

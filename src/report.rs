@@ -58,6 +58,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
         .int(c"extension_masks", directory.masks() as i64)
         .int(c"extension_names", directory.names() as i64);
     redis_status(node, now, &mut reply);
+    metrics_status(node, &mut reply);
     for (name, count) in [
         (c"checks", Count::Checks),
         (c"denied", Count::Denied),
@@ -92,5 +93,19 @@ fn redis_status(node: &Node, now: Now, reply: &mut RpcStruct<'_>) {
         if !key.is_empty() {
             garbage.text(&key);
         }
+    }
+}
+
+/// Who gets metrics, and why not.
+fn metrics_status(node: &Node, reply: &mut RpcStruct<'_>) {
+    if let Some(receiver) = &node.metrics.statsd {
+        reply
+            .text(c"statsd", &receiver.to_string())
+            .text(c"statsd_problem", &node.notes.read(Note::Statsd));
+    }
+    if let Some(receiver) = &node.metrics.graphite {
+        reply
+            .text(c"graphite", &receiver.to_string())
+            .text(c"graphite_problem", &node.notes.read(Note::Graphite));
     }
 }

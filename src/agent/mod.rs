@@ -9,6 +9,7 @@ mod book;
 mod journal;
 mod keys;
 mod link;
+mod metrics;
 mod networks;
 mod outbox;
 mod rdns;
@@ -75,13 +76,18 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => match LocalSet::new().block_on(&runtime, Agent::new(node).run()) {
-            Ok(()) => 0,
-            Err(error) => {
-                log::error(format_args!("the agent cannot work: {error}"));
-                1
+        Ok(runtime) => {
+            let outcome = LocalSet::new().block_on(&runtime, Agent::new(node).run());
+            // A name that is being looked up must not hold up the end.
+            runtime.shutdown_background();
+            match outcome {
+                Ok(()) => 0,
+                Err(error) => {
+                    log::error(format_args!("the agent cannot work: {error}"));
+                    1
+                }
             }
-        },
+        }
         Err(error) => {
             log::error(format_args!("the agent cannot start: {error}"));
             1
@@ -136,6 +142,7 @@ impl Agent {
             spawn_local(self.networks.clone().reload()),
         ];
         self.start_rdns();
+        self.tasks.extend(metrics::start(self.node));
         let events = Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
@@ -231,7 +238,7 @@ impl Agent {
             return Err(io::Error::other("the link to Redis has failed"));
         }
         if self.tasks.iter().any(JoinHandle::is_finished) {
-            return Err(io::Error::other("the lists cannot be kept any more"));
+            return Err(io::Error::other("a task has failed"));
         }
         let node = self.node;
         let now = node.now();

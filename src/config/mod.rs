@@ -14,6 +14,7 @@ mod bans;
 mod compound;
 mod extensions;
 pub mod list;
+mod metrics;
 mod node;
 mod parameter;
 mod parameters;
@@ -25,6 +26,7 @@ mod whitelist;
 
 use std::io;
 
+pub use metrics::{Metrics, Receiver};
 pub use parameter::Parameter;
 pub use parameters::PARAMETERS;
 pub use rdns::Rdns;
@@ -93,6 +95,7 @@ pub struct Config {
     state_file: Option<String>,
     rdns: Rdns,
     event_callback: Option<String>,
+    metrics: Metrics,
     mode: Mode,
     log_level: i32,
     read_file: ReadFile,
@@ -148,6 +151,7 @@ impl Config {
             state_file: None,
             rdns: Rdns::default(),
             event_callback: None,
+            metrics: Metrics::default(),
             mode: Mode::Enforce,
             log_level: 1,
             read_file,
@@ -290,6 +294,11 @@ impl Config {
     /// `rdns_trusted` and its kin, and `resolver`.
     pub fn rdns(&self) -> &Rdns {
         &self.rdns
+    }
+
+    /// `statsd`, `graphite` and how they are written to.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// `event_callback`: the function of a KEMI script that hears of events.

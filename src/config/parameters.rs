@@ -6,7 +6,7 @@
 
 use super::parameter::Parameter;
 use super::value::{DAY, YEAR};
-use super::{Mode, agents, bans, extensions, node, rate, rdns, redis, whitelist};
+use super::{Mode, agents, bans, extensions, metrics, node, rate, rdns, redis, whitelist};
 use crate::engine::policy::Scope;
 
 /// All parameters, in the README's order.
@@ -316,6 +316,30 @@ pub const PARAMETERS: &[Parameter] = &[
             };
             Ok(None)
         },
+    ),
+    Parameter::once(
+        "statsd",
+        "off",
+        "host and port of a statsd that gets all statistics",
+        metrics::set_statsd,
+    ),
+    Parameter::once(
+        "graphite",
+        "off",
+        "host and port of a carbon that gets all statistics",
+        metrics::set_graphite,
+    ),
+    Parameter::once(
+        "metrics_prefix",
+        "kamailio.sec",
+        "what the names of metrics begin with",
+        metrics::set_prefix,
+    ),
+    Parameter::once(
+        "metrics_interval",
+        "10s",
+        "how often metrics are pushed",
+        metrics::set_interval,
     ),
     Parameter::once(
         "event_callback",

@@ -6,7 +6,7 @@
 
 use std::ffi::{c_long, c_void};
 
-use super::entry::{Module, guard};
+use super::entry::{self, Module, guard};
 use super::{str, sys};
 
 /// One statistic.
@@ -17,6 +17,11 @@ pub struct Statistic {
     pub help: &'static str,
     /// Reads the value: in any process, without waiting.
     pub read: fn() -> i64,
+}
+
+/// All statistics of the module; none before `mod_register`.
+pub fn all() -> &'static [Statistic] {
+    entry::module().map_or(&[], |module| module.statistics)
 }
 
 /// Announces all statistics of the module.

@@ -9,7 +9,7 @@ use super::sync::AtomicU64;
 
 /// Longest text in bytes; a longer one is cut.
 pub const NOTE_MAX: usize = 160;
-const NOTES: usize = 8;
+const NOTES: usize = 12;
 
 /// Which text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Note {
     Garbage(usize),
     /// What came of the last reload of `whitelist_file`.
     WhitelistFile,
+    /// Why statsd gets no metrics.
+    Statsd,
+    /// Why Graphite gets none.
+    Graphite,
 }
 
 impl Note {
@@ -31,6 +35,8 @@ impl Note {
             Note::Redis => 0,
             Note::Garbage(number) => 1 + number.min(Note::GARBAGE_MAX - 1),
             Note::WhitelistFile => 1 + Note::GARBAGE_MAX,
+            Note::Statsd => 2 + Note::GARBAGE_MAX,
+            Note::Graphite => 3 + Note::GARBAGE_MAX,
         }
     }
 }

@@ -11,6 +11,7 @@
     reason = "each program uses its own part of the harness"
 )]
 
+mod carbon;
 mod command;
 mod config;
 mod dns;
@@ -25,6 +26,7 @@ mod subscribers;
 
 use std::time::{Duration, Instant};
 
+pub use carbon::Carbon;
 pub use command::{Fault, Output};
 pub use config::{Check, Config, Engine, Launch, module_file};
 pub use dns::{DNS, Dnsmasq, NameServer, Reply, record};

@@ -50,6 +50,13 @@ const GOOD: &[(&str, &[&str])] = &[
     ("extension_forgive", &["0", "20"]),
     ("agent_check", &["0", "1"]),
     ("mode", &["enforce", "shadow"]),
+    ("statsd", &["localhost:8125", "192.0.2.1:1", "off"]),
+    (
+        "graphite",
+        &["graphite.example.com:2003", "[2001:db8::1]:2003", "off"],
+    ),
+    ("metrics_prefix", &["kamailio", "voip.node-1.sec"]),
+    ("metrics_interval", &["1", "10s", "5m"]),
     ("event_callback", &["ksr_sec_event", "_f", "Sec.event"]),
     ("log_level", &["1", "-1", "3"]),
 ];
@@ -180,6 +187,16 @@ const BAD: &[(&str, &[&str])] = &[
         &["", "-5", "8", "33/19", "8/129", "a/b"],
     ),
     ("mode", &["", "-5", "enforced", "SHADOW", "off"]),
+    (
+        "statsd",
+        &["", "-5", "localhost", "localhost:0", "a b:1", "::1:8125"],
+    ),
+    (
+        "graphite",
+        &["", "-5", "localhost", "localhost:65536", "http://x:80"],
+    ),
+    ("metrics_prefix", &["", ".", "a..b", "a b", "a:b"]),
+    ("metrics_interval", &["", "0", "-5", "2d", "often"]),
     ("event_callback", &["", "-5", "5", "two words", "f()"]),
     ("log_level", &["", "-99", "99", "debug"]),
 ];

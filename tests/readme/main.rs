@@ -213,6 +213,7 @@ fn sizes(config: &Config) -> impl PartialEq + std::fmt::Debug + use<> {
         config.log_level(),
         config.ban_min_prefix(),
         config.whitelist_min_prefix(),
+        config.metrics().clone(),
     )
 }
 
