@@ -306,3 +306,7 @@ mod tests;
 #[cfg(test)]
 #[path = "content_tests.rs"]
 mod content_tests;
+
+#[cfg(test)]
+#[path = "offence_tests.rs"]
+mod offence_tests;

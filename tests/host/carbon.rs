@@ -83,7 +83,7 @@ impl Carbon {
         let values = text.lines().filter_map(|line| line.split_once('\t'));
         values
             .filter_map(|(_, value)| value.trim().parse().ok())
-            .last()
+            .next_back()
     }
 }
 

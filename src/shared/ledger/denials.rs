@@ -52,7 +52,7 @@ fn exponent(payload: u64) -> u64 {
 }
 
 fn unit(now: Now) -> u64 {
-    now.ms() / UNIT_MS & 0xff
+    (now.ms() / UNIT_MS) & 0xff
 }
 
 fn has_faded(payload: u64, now: Now) -> bool {
