@@ -42,3 +42,95 @@ impl Ledger {
         level
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::tests::{at, key, ledger};
+    use super::*;
+    use crate::engine::facts::{FOREVER, Origin};
+
+    #[test]
+    fn a_ceiling_is_exact_and_its_own() {
+        let ledger = ledger(64);
+        let quota = Quota::new(5, 2).unwrap();
+        ledger
+            .whitelist(key(1), at(1), FOREVER, Origin::Script)
+            .unwrap();
+        let passed = (0..9)
+            .filter(|_| ledger.charge_ceiling(key(1), &quota, at(1)))
+            .count();
+        assert_eq!(
+            (passed, ledger.ceiling_level(key(1), &quota, at(1))),
+            (5, 5)
+        );
+        assert!(ledger.charge_ceiling(key(1), &quota, at(2001)));
+    }
+
+    #[test]
+    fn renewing_an_entry_gives_no_fresh_allowance() {
+        let ledger = ledger(64);
+        let quota = Quota::new(5, 2).unwrap();
+        ledger.mirror_whitelist(key(1), at(1), 50_000).unwrap();
+        assert_eq!(
+            (0..9)
+                .filter(|_| ledger.charge_ceiling(key(1), &quota, at(1)))
+                .count(),
+            5
+        );
+        ledger.mirror_whitelist(key(1), at(1), 90_000).unwrap();
+        assert!(!ledger.charge_ceiling(key(1), &quota, at(1)));
+        assert_eq!(ledger.standing(key(1), at(1)).whitelisted_until, 90_000);
+    }
+
+    #[test]
+    fn a_source_of_a_whitelisted_network_has_a_ceiling_and_a_record_while_it_needs_one() {
+        let ledger = ledger(64);
+        let quota = Quota::new(3, 2).unwrap();
+        let charge = |ms| ledger.charge_ceiling(key(1), &quota, at(ms));
+        assert_eq!([charge(1), charge(1), charge(1)], [true; 3]);
+        ledger.sweep(at(10));
+        assert!(!charge(10), "the sweep left the ceiling alone");
+        assert_eq!(ledger.entries(0, at(10)).count(), 1);
+        ledger.sweep(at(3000));
+        assert_eq!(ledger.entries(0, at(3000)).count(), 0);
+        assert!(charge(3000));
+    }
+
+    #[test]
+    fn a_revocation_without_an_entry_of_its_own_counts_once() {
+        let ledger = ledger(64);
+        let quota = Quota::new(3, 2).unwrap();
+        ledger.charge_ceiling(key(1), &quota, at(1));
+        assert!(ledger.revoke(key(1), at(1), 5000));
+        assert!(!ledger.revoke(key(1), at(2), 9000));
+        assert_eq!(ledger.standing(key(1), at(2)).cooldown_until, 5000);
+        assert!(ledger.revoke(key(1), at(5000), 9000));
+    }
+
+    #[test]
+    fn a_user_is_muted_for_a_time_and_its_neighbours_are_not() {
+        let ledger = ledger(64);
+        let (anna, bob) = (11 << 80, 22 << 80);
+        ledger.strike(key(1), Some(anna), 1, at(1));
+        assert!(!ledger.standing(key(1), at(1)).mutes);
+        ledger.mute(key(1), anna, at(1), 300_001).unwrap();
+        assert!(ledger.standing(key(1), at(299_000)).mutes);
+        assert!(
+            ledger.muted(key(1), anna, at(300_000)) && !ledger.muted(key(1), anna, at(300_001))
+        );
+        assert!(!ledger.muted(key(1), bob, at(2)) && !ledger.muted(key(2), anna, at(2)));
+        assert!(!ledger.standing(key(1), at(500_000)).mutes);
+        assert_eq!(ledger.user_strikes(key(1), anna, at(2)), 1);
+        let quota = Quota::new(5, 2).unwrap();
+        assert!(ledger.charge_ceiling(key(1), &quota, at(2)));
+        assert!(
+            ledger.standing(key(1), at(3)).mutes,
+            "the ceiling keeps what is above it"
+        );
+        ledger.unban(key(1), at(4), 5);
+        assert!(
+            !ledger.muted(key(1), anna, at(5)),
+            "an unban frees the users, too"
+        );
+    }
+}
