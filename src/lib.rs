@@ -114,7 +114,7 @@
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
 //! * `agent/rdns.rs`: reverse DNS, which ends the waiting of those who are held.
-//!   `agent/resolver.rs`: the DNS client.
+//!   `agent/names.rs`: the addresses of DNS names in the whitelist. `agent/resolver.rs`: the DNS client.
 //! * `agent/state.rs`: the file in which a node without Redis remembers.
 //!
 //! ## Border to Kamailio
@@ -157,7 +157,7 @@
 //! * `shared/status.rs`: the mode, and the agent's signs of life.
 //! * `shared/words.rs`: the script's own reasons, each once.
 //! * `shared/line.rs`: a few bytes that one process writes and others read. `shared/hosts.rs`: names
-//!   that reverse DNS gave.
+//!   that reverse DNS gave. `shared/names.rs`: names in the whitelist, and their addresses.
 //! * `shared/notes.rs`: short texts from the agent for `sec.status`.
 //!
 //! Architecture invariant: everything in shared memory is a word of atomics. No lock, no pointer, no

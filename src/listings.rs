@@ -1,12 +1,15 @@
 //! The lists that an operator pages through: `sec.bans` and `sec.whitelist`.
 //!
-//! Run in the processes that answer commands, never in a SIP worker. Networks come first, in the
-//! order of their addresses, then single sources in the order of the ledger.
+//! Run in the processes that answer commands, never in a SIP worker. Names in the static whitelist
+//! come first, then networks, in the order of their addresses, then single sources in the order of the ledger.
+
+use std::net::IpAddr;
 
 use crate::commands::{mode_word, open, unix, whole};
 use crate::engine::facts::{Now, Standing};
 use crate::kamailio::Rpc;
 use crate::node::{Node, seconds_left};
+use crate::shared::names::Name;
 use crate::shared::snapshot::{Network, Section};
 use crate::source::Source;
 
@@ -15,8 +18,9 @@ const PAGE: i64 = 50;
 /// The most entries that one reply holds: more would not fit the control socket's.
 pub const PAGE_MAX: i64 = 200;
 
-/// One entry: of a network, or of a source with what is known of it.
+/// One entry: of a name, of a network, or of a source with what is known of it.
 enum Entry {
+    Name(Name),
     Network(Network),
     Source(Source, Standing),
 }
@@ -34,6 +38,7 @@ pub fn bans(rpc: &mut Rpc<'_>) {
                 Entry::Source(source, standing) => {
                     (source.to_string(), standing.ban, standing.repeats)
                 }
+                Entry::Name(_) => return, // names are not banned
             };
             rpc.structure()
                 .text(c"ip", &ip)
@@ -56,6 +61,7 @@ pub fn whitelist(rpc: &mut Rpc<'_>) {
         |standing, now| standing.whitelisted(now),
         |rpc, _, entry, now| {
             let (ip, until) = match entry {
+                Entry::Name(name) => return show_name(rpc, name, now),
                 Entry::Network(network) => (network.prefix.to_string(), network.until),
                 Entry::Source(source, standing) => (source.to_string(), standing.whitelisted_until),
             };
@@ -66,7 +72,18 @@ pub fn whitelist(rpc: &mut Rpc<'_>) {
     );
 }
 
-/// One page: of the networks of a section, and of the ledger's records that `wanted` picks.
+/// A name of the static whitelist.
+fn show_name(rpc: &mut Rpc<'_>, name: &Name, now: Now) {
+    let addresses: Vec<String> = name.addresses.iter().map(IpAddr::to_string).collect();
+    rpc.structure()
+        .text(c"name", &name.name)
+        .text(c"ip", &addresses.join(", "))
+        .text(c"state", name.state())
+        .int(c"age", name.age(now))
+        .text(c"problem", &name.problem);
+}
+
+/// One page: of the names in the static whitelist, of the networks of a section, and of the ledger's records that `wanted` picks.
 fn list(
     rpc: &mut Rpc<'_>,
     command: &str,
@@ -98,8 +115,18 @@ fn list(
     }
     let (offset, count) = (offset as usize, count as usize);
     let now = node.now();
-    let (all, networks) = node.lists.page(section, now, offset, count);
-    let rest = count - networks.len();
+    let names = match section {
+        Section::Whitelist => node.names.read(),
+        _ => Vec::new(),
+    };
+    let skipped = names.len().min(offset);
+    let (offset, mut rest) = (offset - skipped, count);
+    for name in names.into_iter().skip(skipped).take(count) {
+        rest -= 1;
+        show(rpc, node, &Entry::Name(name), now);
+    }
+    let (all, networks) = node.lists.page(section, now, offset, rest);
+    rest -= networks.len();
     for network in networks {
         show(rpc, node, &Entry::Network(network), now);
     }

@@ -94,14 +94,16 @@ impl Lists {
 
     /// Whether the static whitelist holds for the whole of a network.
     pub fn cover(&self, prefix: Prefix) -> bool {
-        let published = self.snapshot.read(&[Section::Listed], |view| {
-            let table = view.prefixes(Section::Listed)?;
-            Some(table.covers(prefix))
-        });
-        match published {
-            Ok(Some(covers)) => covers,
-            _ => self.at_start.table().covers(prefix),
-        }
+        let covers = |section| {
+            let published = self.snapshot.read(&[section], |view| {
+                let table = view.prefixes(section)?;
+                Some(table.covers(prefix))
+            });
+            published.ok().flatten()
+        };
+        let written = covers(Section::Listed);
+        written.unwrap_or_else(|| self.at_start.table().covers(prefix))
+            || covers(Section::Named).unwrap_or(false)
     }
 
     /// The narrowest network of a section that holds for the whole of `prefix`.

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use crate::cidr::MinPrefix;
 use crate::config::{Config, Metrics, Mode, Rdns, Redis, WhitelistSources};
 use crate::directory::Directory;
+use crate::domain::Domain;
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::Policy;
 use crate::engine::verdict::Reason;
@@ -25,6 +26,7 @@ use crate::shared::events::{Event, Kind};
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
 use crate::shared::ledger::{Aspect, Census, Key, Ledger};
+use crate::shared::names::Names;
 use crate::shared::notes::Notes;
 use crate::shared::rates::Rates;
 use crate::shared::region::{LINE, Region};
@@ -69,10 +71,14 @@ pub struct Node {
     pub notes: Notes,
     /// Names that reverse DNS gave.
     pub hosts: Hosts,
+    /// Names in the static whitelist, and their addresses.
+    pub names: Names,
     /// Whose names spare them a ban, and who is asked.
     pub rdns: Rdns,
     /// The static whitelist, and networks.
     pub lists: Lists,
+    /// The names in it at the start.
+    pub whitelist_names: Vec<Domain>,
     /// What the static whitelist is put together from.
     pub whitelist_sources: WhitelistSources,
     /// `ban_min_prefix`.
@@ -137,6 +143,7 @@ impl Node {
             Words::WORDS,
             Notes::WORDS,
             Hosts::WORDS,
+            Names::WORDS,
             snapshot_words,
         ];
         let words = parts
@@ -168,7 +175,9 @@ impl Node {
             user_agents: config.user_agents(),
             notes: Notes::new(region.take(Notes::WORDS)),
             hosts: Hosts::new(region.take(Hosts::WORDS)),
+            names: Names::new(region.take(Names::WORDS)),
             rdns: config.rdns().clone(),
+            whitelist_names: config.whitelist_names(),
             redis: config.redis().clone(),
             state_file: config.state_file().map(str::to_owned),
             metrics: config.metrics().clone(),

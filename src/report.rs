@@ -45,6 +45,15 @@ pub fn status(rpc: &mut Rpc<'_>) {
             },
         );
     }
+    let names = node.names.read();
+    if !names.is_empty() {
+        let stale = names.iter().filter(|name| name.is_stale()).count();
+        let resolved = names.iter().filter(|name| name.state() == "resolved");
+        reply
+            .int(c"whitelist_names", names.len() as i64)
+            .int(c"whitelist_names_resolved", resolved.count() as i64)
+            .int(c"whitelist_names_stale", stale as i64);
+    }
     reply.int(
         c"lists_published",
         node.lists.snapshot.generation().cast_signed(),

@@ -10,6 +10,7 @@ mod journal;
 mod keys;
 mod link;
 mod metrics;
+mod names;
 mod networks;
 mod outbox;
 mod rdns;
@@ -26,9 +27,11 @@ use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::domain::Domain;
 use crate::kamailio::entry::guard;
 use crate::kamailio::log;
 use crate::kamailio::process::{self, Pid};
@@ -36,6 +39,7 @@ use crate::node::Node;
 use crate::shared::events::{Event, Kind, RECORD};
 use journal::Journal;
 use link::Link;
+use names::Names;
 use networks::Networks;
 use rdns::Rdns;
 use state::StateFile;
@@ -99,6 +103,8 @@ struct Agent {
     node: &'static Node,
     journal: Rc<RefCell<Journal>>,
     networks: Networks,
+    /// Names in the static whitelist.
+    wanted: watch::Receiver<Vec<Domain>>,
     /// Tasks that run as long as the agent does.
     tasks: Vec<JoinHandle<()>>,
     /// To the link, if there is a fleet.
@@ -116,9 +122,11 @@ struct Agent {
 impl Agent {
     fn new(node: &'static Node) -> Agent {
         let journal = Rc::new(RefCell::new(Journal::new(node)));
+        let (names, wanted) = watch::channel(node.whitelist_names.clone());
         Agent {
             node,
-            networks: Networks::recover(node, Rc::clone(&journal)),
+            networks: Networks::recover(node, Rc::clone(&journal), names),
+            wanted,
             tasks: Vec::new(),
             journal,
             link: None,
@@ -140,6 +148,9 @@ impl Agent {
         self.tasks = vec![
             spawn_local(self.networks.clone().publish()),
             spawn_local(self.networks.clone().reload()),
+            spawn_local(
+                Names::recover(self.node, self.networks.clone(), self.wanted.clone()).run(),
+            ),
         ];
         self.start_rdns();
         self.tasks.extend(metrics::start(self.node));

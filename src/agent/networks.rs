@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +18,7 @@ use super::journal::Journal;
 use crate::cidr::{Prefix, PrefixMap};
 use crate::commands::WHITELIST_FILE;
 use crate::config::WhitelistSources;
+use crate::domain::Domain;
 use crate::engine::facts::{FOREVER, Now, Origin};
 use crate::kamailio::log;
 use crate::node::Node;
@@ -40,6 +41,8 @@ pub struct Networks {
     books: Rc<RefCell<Books>>,
     changed: Rc<Notify>,
     reload: Rc<Notify>,
+    /// Tells of the names in the static whitelist, when it was read anew.
+    names: Rc<watch::Sender<Vec<Domain>>>,
 }
 
 struct Books {
@@ -56,7 +59,11 @@ struct Books {
 
 impl Networks {
     /// With what an earlier agent has published.
-    pub fn recover(node: &'static Node, journal: Rc<RefCell<Journal>>) -> Networks {
+    pub fn recover(
+        node: &'static Node,
+        journal: Rc<RefCell<Journal>>,
+        names: watch::Sender<Vec<Domain>>,
+    ) -> Networks {
         let books = Books {
             node,
             journal,
@@ -71,6 +78,7 @@ impl Networks {
             books: Rc::new(RefCell::new(books)),
             changed: Rc::default(),
             reload: Rc::default(),
+            names: Rc::new(names),
         }
     }
 
@@ -133,7 +141,9 @@ impl Networks {
             let read = read.unwrap_or_else(|_| Err("the reading has failed".into()));
             let outcome = read.and_then(|list| {
                 let set = self.set(Section::Listed, Some(list.words));
-                set.map(|()| list.text).map_err(|error| error.to_string())
+                set.map_err(|error| error.to_string())?;
+                self.names.send_replace(list.names);
+                Ok(list.text)
             });
             match outcome {
                 Ok(text) => {
@@ -153,6 +163,7 @@ impl Networks {
 /// The static whitelist, read anew.
 struct Listed {
     words: Vec<u64>,
+    names: Vec<Domain>,
     /// What to say about it.
     text: String,
 }
@@ -161,13 +172,13 @@ fn read_whitelist(sources: &WhitelistSources) -> Result<Listed, String> {
     let file = sources.read_file()?;
     let map = PrefixMap::set_of(sources.lines.iter().chain(&file.prefixes));
     let warning = file.warning.map(|warning| format!("; {warning}"));
+    let entries = file.prefixes.len() + file.names.len();
+    let mut names = sources.names.clone();
+    names.extend(file.names);
     Ok(Listed {
         words: prefix_words(&map),
-        text: format!(
-            "{} entries read anew{}",
-            file.prefixes.len(),
-            warning.unwrap_or_default()
-        ),
+        names,
+        text: format!("{entries} entries read anew{}", warning.unwrap_or_default()),
     })
 }
 

@@ -21,6 +21,8 @@ pub mod hash;
 #[cfg(not(loom))]
 pub mod hosts;
 #[cfg(not(loom))]
+pub mod names;
+#[cfg(not(loom))]
 pub mod notes;
 #[cfg(not(loom))]
 pub mod rates;
