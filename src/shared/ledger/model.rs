@@ -1,10 +1,13 @@
 //! Loom models of the ledger's protocol: every interleaving of a few steps of two processes.
 //! Run by `make loom`. Each model is one promise of the ledger.
 
+use super::slot::State;
 use super::*;
 use crate::engine::facts::Now;
 use crate::engine::verdict::Reason;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 const EARLY: u64 = 1_000_000;
 
@@ -49,10 +52,20 @@ fn ban(until: u64) -> Ban {
     }
 }
 
+/// A model with fewer executions than this has explored nothing.
+const EXECUTIONS_MIN: usize = 5;
+
 fn explore(bound: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(bound);
-    builder.check(model);
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&executions);
+    builder.check(move || {
+        counted.fetch_add(1, Relaxed);
+        model();
+    });
+    let executions = executions.load(Relaxed);
+    assert!(executions >= EXECUTIONS_MIN, "only {executions} executions");
 }
 
 /// A strike on a record that the agent is just retiring is not lost.
@@ -123,16 +136,21 @@ fn model_a_reader_sees_whole_keys() {
     });
 }
 
-/// A ban that a worker makes while a dead agent's successor recovers stays.
+/// A ban that a worker makes in a record that a dead agent was retiring survives the recovery by
+/// its successor.
 #[test]
 fn model_recovery_leaves_workers_records_alone() {
     explore(2, || {
         let ledger = ledger(1);
-        let worker = loom::thread::spawn(move || {
-            ledger.ban(key(1), at(1), ban(EARLY), false).unwrap();
-        });
-        ledger.for_agent().recover();
-        worker.join().unwrap();
-        assert!(ledger.standing(key(1), at(1)).banned(at(1), false));
+        ledger.ban(key(1), at(1), ban(10), false).unwrap();
+        let (slot, live) = ledger.find(key(1), None).expect("it was just made");
+        assert!(
+            slot.shift(live, live.with(State::Retiring)),
+            "as the agent left it"
+        );
+        let successor = loom::thread::spawn(move || ledger.for_agent().recover());
+        ledger.ban(key(1), at(50), ban(EARLY), false).unwrap();
+        successor.join().unwrap();
+        assert!(ledger.standing(key(1), at(50)).banned(at(50), false));
     });
 }
