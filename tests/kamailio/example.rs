@@ -1,4 +1,7 @@
-//! The example configuration as it is: phones work, a flood and a guesser do not.
+//! The example configuration as it is, in each of its three languages: phones work, a flood and a
+//! guesser do not.
+
+use std::fs;
 
 use crate::host::{
     Client, Config, Kamailio, Phone, Request, SERVER, Subscribers, isolate, wait_until,
@@ -6,11 +9,84 @@ use crate::host::{
 
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/kamailio.cfg");
 
-fn registrar() -> (Kamailio, Subscribers) {
+/// The routes in other languages: the definition that names them, and their file.
+const LUA: Script = Some(("KEMI_LUA", "examples/kemi.lua"));
+const PYTHON: Script = Some(("KEMI_PYTHON", "examples/kemi.py"));
+
+/// Whose routes are run: those of the configuration itself, or of a file beside it.
+type Script = Option<(&'static str, &'static str)>;
+
+fn registrar(script: Script) -> (Kamailio, Subscribers) {
+    let define = |(name, file)| format!("{name}=\"{}/{file}\"", env!("CARGO_MANIFEST_DIR"));
+    registrar_with(script.map(define))
+}
+
+fn registrar_with(script: Option<String>) -> (Kamailio, Subscribers) {
     isolate();
     let users = Subscribers::new(&[("1001", "secret1"), ("1002", "secret2")]);
-    let config = Config::of_file(CONFIGURATION, &[&users.define(), "WORKERS=2"]);
-    (Kamailio::start(config), users)
+    let mut defines = vec![users.define(), "WORKERS=2".to_owned()];
+    defines.extend(script);
+    let defines: Vec<&str> = defines.iter().map(String::as_str).collect();
+    (
+        Kamailio::start(Config::of_file(CONFIGURATION, &defines)),
+        users,
+    )
+}
+
+/// Every scenario, in one language.
+macro_rules! scenarios {
+    ($language:ident, $script:expr) => {
+        mod $language {
+            #[test]
+            fn phones_register_and_call_each_other() {
+                super::phones_register_and_call_each_other($script);
+            }
+
+            #[test]
+            fn a_flood_is_answered_by_silence_and_its_customer_freed_by_one_command() {
+                super::a_flood_is_answered_by_silence_and_its_customer_freed_by_one_command(
+                    $script,
+                );
+            }
+
+            #[test]
+            fn guessing_passwords_ends_in_silence_for_known_and_unknown_users_alike() {
+                super::guessing_passwords_ends_in_silence_for_known_and_unknown_users_alike(
+                    $script,
+                );
+            }
+
+            #[test]
+            fn a_scanner_is_ignored_unless_it_is_ours() {
+                super::a_scanner_is_ignored_unless_it_is_ours($script);
+            }
+
+            #[test]
+            fn calls_to_strangers_need_a_login() {
+                super::calls_to_strangers_need_a_login($script);
+            }
+        }
+    };
+}
+
+scenarios!(native, None);
+scenarios!(lua, super::LUA);
+scenarios!(python, super::PYTHON);
+
+#[test]
+fn a_script_is_run_instead_of_the_configurations_routes() {
+    for (name, file) in [LUA, PYTHON].into_iter().flatten() {
+        let script = fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR")));
+        let script = script.expect("it can be read").replace("Keepalive", name);
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let copy = directory.path().join(file.replace('/', "-"));
+        fs::write(&copy, script).expect("it can be written");
+        let define = format!("{name}=\"{}\"", copy.display());
+        let (server, _users) = registrar_with(Some(define));
+        let answer = Client::udp("203.0.113.1").ask(&keepalive());
+        assert_eq!((answer.code(), answer.reason()), (200, name));
+        server.stop();
+    }
 }
 
 fn keepalive() -> Request {
@@ -33,9 +109,8 @@ fn answered(server: &Kamailio, client: &mut Client, count: i64) -> i64 {
     answers
 }
 
-#[test]
-fn phones_register_and_call_each_other() {
-    let (server, _users) = registrar();
+fn phones_register_and_call_each_other(script: Script) {
+    let (server, _users) = registrar(script);
     let mut first = Phone::new("1001", "secret1", "203.0.113.1");
     let mut second = Phone::new("1002", "secret2", "203.0.113.2");
     let mut third = Phone::over_tcp("1001", "secret1", "203.0.113.3");
@@ -54,9 +129,8 @@ fn phones_register_and_call_each_other() {
     );
 }
 
-#[test]
-fn a_flood_is_answered_by_silence_and_its_customer_freed_by_one_command() {
-    let (server, _users) = registrar();
+fn a_flood_is_answered_by_silence_and_its_customer_freed_by_one_command(script: Script) {
+    let (server, _users) = registrar(script);
     let mut client = Client::udp("203.0.113.66");
     let answers = answered(&server, &mut client, 200);
     assert!((30..60).contains(&answers), "{answers}");
@@ -68,9 +142,8 @@ fn a_flood_is_answered_by_silence_and_its_customer_freed_by_one_command() {
     assert_eq!(client.ask(&keepalive()).code(), 200);
 }
 
-#[test]
-fn guessing_passwords_ends_in_silence_for_known_and_unknown_users_alike() {
-    let (server, _users) = registrar();
+fn guessing_passwords_ends_in_silence_for_known_and_unknown_users_alike(script: Script) {
+    let (server, _users) = registrar(script);
     for (user, source) in [("1001", "203.0.113.7"), ("9999", "203.0.113.8")] {
         let (strikes, bans) = (server.stat("strikes"), server.stat("bans"));
         let mut guesser = Phone::new(user, "guess", source);
@@ -94,9 +167,8 @@ fn guessing_passwords_ends_in_silence_for_known_and_unknown_users_alike() {
     );
 }
 
-#[test]
-fn a_scanner_is_ignored_unless_it_is_ours() {
-    let (server, _users) = registrar();
+fn a_scanner_is_ignored_unless_it_is_ours(script: Script) {
+    let (server, _users) = registrar(script);
     let scan = keepalive().header("User-Agent", "friendly-scanner");
     let mut ours = Client::udp("203.0.113.5");
     server
@@ -110,9 +182,8 @@ fn a_scanner_is_ignored_unless_it_is_ours() {
     assert!(scanner.receive_now().is_none());
 }
 
-#[test]
-fn calls_to_strangers_need_a_login() {
-    let (server, _users) = registrar();
+fn calls_to_strangers_need_a_login(script: Script) {
+    let (server, _users) = registrar(script);
     let mut stranger = Client::udp("203.0.113.9");
     let invite = Request::new("INVITE", "sip:+491234567@carrier.example")
         .header("From", "<sip:me@elsewhere.example>;tag=1");
