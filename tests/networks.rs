@@ -131,6 +131,71 @@ fn a_script_bans_and_frees_networks() {
     });
 }
 
+/// Commands that are refused, with code and sentence.
+const REFUSED: &[(&[&str], i64, &str)] = &[
+    (
+        &["sec.ban", "198.0.0.0/15"],
+        400,
+        "198.0.0.0/15 is shorter than ban_min_prefix 16/32 allows",
+    ),
+    (
+        &["sec.ban", "2001::/31"],
+        400,
+        "2001::/31 is shorter than ban_min_prefix 16/32 allows",
+    ),
+    (
+        &["sec.whitelist_add", "8.0.0.0/7"],
+        400,
+        "8.0.0.0/7 is shorter than whitelist_min_prefix 8/19 allows",
+    ),
+    (
+        &["sec.ban", "10.5.0.0/16"],
+        400,
+        "10.5.0.0/16 is in whitelist or whitelist_file, always allowed",
+    ),
+    (
+        &["sec.ban", "192.168.5.0/24"],
+        400,
+        "192.168.5.0/24 is whitelisted, and the whitelist wins; remove that entry first",
+    ),
+    (
+        &["sec.ban", "198.51.0.0/16", "-5"],
+        400,
+        "seconds: -5 is not a time; allowed are 1 to 31536000 seconds, 0 for the default",
+    ),
+    (
+        &["sec.ban", "198.51.0.0/33"],
+        400,
+        "\"198.51.0.0/33\" has a bad prefix length (IPv4: 0 to 32, IPv6: 0 to 128, without \
+         leading zeros)",
+    ),
+    (
+        &["sec.whitelist_remove", "10.5.0.0/16"],
+        400,
+        "10.5.0.0/16 is in whitelist or whitelist_file, always allowed",
+    ),
+    (
+        &["sec.whitelist_remove", "192.168.1.1"],
+        404,
+        "192.168.1.1 is whitelisted with 192.168.0.0/16: remove that",
+    ),
+    (
+        &["sec.explain", "10.0.0.0/8"],
+        400,
+        "\"10.0.0.0/8\" is not an IP address",
+    ),
+    (
+        &["sec.reload"],
+        400,
+        "sec.reload: there is no list to reload; none is configured",
+    ),
+    (
+        &["sec.reload", "nonsense"],
+        400,
+        "sec.reload: \"nonsense\" is not a list to reload; none is configured",
+    ),
+];
+
 #[test]
 fn orders_that_make_no_sense_are_refused_with_a_sentence() {
     let server = start(Config::new().param("whitelist", "10.0.0.0/9, 10.128.0.0/9"));
@@ -138,73 +203,11 @@ fn orders_that_make_no_sense_are_refused_with_a_sentence() {
         .kamcmd(&["sec.whitelist_add", "192.168.0.0/16"])
         .unwrap();
     wait_until("the entry to hold", || is_whitelisted("192.168.1.1"));
-    for (words, code, sentence) in [
-        (
-            &["sec.ban", "198.0.0.0/15"][..],
-            400,
-            "198.0.0.0/15 is shorter than ban_min_prefix 16/32 allows",
-        ),
-        (
-            &["sec.ban", "2001::/31"],
-            400,
-            "2001::/31 is shorter than ban_min_prefix 16/32 allows",
-        ),
-        (
-            &["sec.whitelist_add", "8.0.0.0/7"],
-            400,
-            "8.0.0.0/7 is shorter than whitelist_min_prefix 8/19 allows",
-        ),
-        (
-            &["sec.ban", "10.5.0.0/16"],
-            400,
-            "10.5.0.0/16 is in whitelist or whitelist_file, always allowed",
-        ),
-        (
-            &["sec.ban", "192.168.5.0/24"],
-            400,
-            "192.168.5.0/24 is whitelisted, and the whitelist wins; remove that entry first",
-        ),
-        (
-            &["sec.ban", "198.51.0.0/16", "-5"],
-            400,
-            "seconds: -5 is not a time; allowed are 1 to 31536000 seconds, 0 for the default",
-        ),
-        (
-            &["sec.ban", "198.51.0.0/33"],
-            400,
-            "\"198.51.0.0/33\" has a bad prefix length (IPv4: 0 to 32, IPv6: 0 to 128, without \
-             leading zeros)",
-        ),
-        (
-            &["sec.whitelist_remove", "10.5.0.0/16"],
-            400,
-            "10.5.0.0/16 is in whitelist or whitelist_file, always allowed",
-        ),
-        (
-            &["sec.whitelist_remove", "192.168.1.1"],
-            404,
-            "192.168.1.1 is whitelisted with 192.168.0.0/16: remove that",
-        ),
-        (
-            &["sec.explain", "10.0.0.0/8"],
-            400,
-            "\"10.0.0.0/8\" is not an IP address",
-        ),
-        (
-            &["sec.reload"],
-            400,
-            "sec.reload: there is no list to reload; none is configured",
-        ),
-        (
-            &["sec.reload", "nonsense"],
-            400,
-            "sec.reload: \"nonsense\" is not a list to reload; none is configured",
-        ),
-    ] {
+    for (words, code, sentence) in REFUSED {
         let refused = server.kamcmd(words).unwrap_err();
         assert_eq!(
             (refused.code, &*refused.message),
-            (code, sentence),
+            (*code, *sentence),
             "{words:?}"
         );
     }
