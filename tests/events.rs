@@ -140,6 +140,18 @@ fn routes_hear_of_other_nodes() {
 }
 
 #[test]
+fn a_whole_network_is_one_event() {
+    isolate();
+    let server = Kamailio::start(config().extra(ROUTES));
+    let order = |words: &[&str]| server.kamcmd(words).expect("the command is carried out");
+    order(&["sec.ban", "203.0.113.0/24", "60", "toll fraud"]);
+    let ban = "sec:ban 203.0.113.0/24 toll fraud 60";
+    wait_to_hear(&server, &[ban]);
+    order(&["sec.unban", "203.0.113.0/24"]);
+    wait_to_hear(&server, &[ban, "sec:unban 203.0.113.0/24 toll fraud 0"]);
+}
+
+#[test]
 fn nobody_listens_to_a_shadow() {
     isolate();
     let server = Kamailio::start(config().extra(ROUTES).param("mode", "shadow"));

@@ -16,6 +16,7 @@ mod embedded;
 mod example;
 mod extensions;
 mod faults;
+mod lines;
 mod operation;
 mod parameters;
 mod rates;
