@@ -6,6 +6,7 @@ mod host;
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 
@@ -53,7 +54,13 @@ impl Statsd {
     /// The gauges of one datagram.
     fn receive(&self) -> HashMap<String, u64> {
         let mut buffer = [0; 65_536];
-        let length = self.0.recv(&mut buffer).expect("metrics come");
+        // A signal to another thread of the test may end the wait early.
+        let length = loop {
+            match self.0.recv(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("metrics come"),
+            }
+        };
         assert!(length <= 1432, "{length} bytes in a datagram");
         let text = String::from_utf8(buffer[..length].to_vec()).expect("it is text");
         let gauge = |line: &str| {

@@ -14,7 +14,13 @@ const THIRTY: &str = "name=burst;limit=30;window=1h";
 
 fn start(config: Config) -> Kamailio {
     isolate();
-    Kamailio::start(config.param("rate", THIRTY))
+    let server = Kamailio::start(config.param("rate", THIRTY));
+    // Orders about networks are the agent's: without one they are refused.
+    wait_until("the agent to be there", || {
+        let status = server.kamcmd(&["sec.status"]);
+        status.is_ok_and(|status| status.contains("agent: up"))
+    });
+    server
 }
 
 fn check() -> Request {
