@@ -1,10 +1,9 @@
 //! `make bench`: what a check costs in a real Kamailio, `sec` beside its peers in the same run.
 //!
-//! Everything happens in a network namespace of its own and is bounded in count. Three parts: how
-//! fast the fleet's memory is and what its faults cost; the cost of a call inside the script (a
-//! loop, unrolled, without the empty loop); and the CPU time of a whole request over all processes,
-//! against a route that checks nothing. Medians of several rounds; absolute figures belong to the
-//! machine, ratios can be compared.
+//! Everything happens in a network namespace of its own and is bounded in count. Two parts: how fast
+//! the fleet's memory is and what its faults cost; and the cost of a call inside the script (a
+//! loop, unrolled, without the empty loop). Medians of several rounds; absolute figures belong to
+//! the machine, ratios can be compared.
 #![forbid(unsafe_code)]
 
 #[path = "../../tests/host/mod.rs"]
@@ -13,7 +12,6 @@ mod host;
 mod calls;
 mod fleet;
 mod report;
-mod requests;
 
 use report::Report;
 
@@ -22,7 +20,6 @@ fn main() {
     let report = Report {
         fleet: apart(fleet::measure),
         calls: apart(calls::measure),
-        requests: apart(requests::measure),
     };
     print!("{report}");
     if let Some(path) = target {

@@ -55,7 +55,6 @@ impl Latency {
 /// A whole run.
 pub struct Report {
     pub calls: Vec<Row>,
-    pub requests: Vec<Row>,
     pub fleet: Vec<Latency>,
 }
 
@@ -67,8 +66,7 @@ impl Report {
         };
         let latency = |row: &Latency| json!({"name": row.name, "p50_ms": row.p50, "p99_ms": row.p99, "note": row.note});
         let fleet: Value = self.fleet.iter().map(latency).collect();
-        let (calls, requests) = (rows(&self.calls), rows(&self.requests));
-        json!({"calls": calls, "requests": requests, "fleet": fleet}).to_string()
+        json!({"calls": rows(&self.calls), "fleet": fleet}).to_string()
     }
 }
 
@@ -76,11 +74,6 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nA call inside the script, in nanoseconds (`-x fm`):")?;
         table(f, &self.calls)?;
-        writeln!(
-            f,
-            "\nCPU of a whole request over the empty route, in nanoseconds (`-x fm`):"
-        )?;
-        table(f, &self.requests)?;
         writeln!(f, "\nThe fleet's memory, in milliseconds (p50, p99):")?;
         for Latency {
             name,
