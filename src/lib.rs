@@ -99,6 +99,7 @@
 //! * `orders.rs`: a ban, an unban, an entry: checked against what must not happen, and written down.
 //! * `networks.rs`: the same for whole networks: orders that the agent carries out.
 //! * `lists.rs`: the static whitelist and the networks, as a request is looked up in them.
+//! * `files.rs`: regular files, read with a bound, replaced as a whole.
 //! * `meters.rs`: the counters of one source. `memory.rs`: what was decided about this message.
 //! * `commands.rs`: the RPC commands. `listings.rs`: those that page. `report.rs`: `sec.status`.
 //! * `explain.rs`: `sec.explain`. `top.rs`: `sec.top`, and the book that it reads.
@@ -244,6 +245,8 @@ mod event_routes;
 #[cfg(not(loom))]
 mod explain;
 pub mod extension;
+#[cfg(not(loom))]
+mod files;
 pub mod gcra;
 // The models of loom reach no host; its build needs neither Kamailio nor libclang.
 #[cfg(not(loom))]

@@ -4,8 +4,7 @@
 //! Read by the border's `entry` when Kamailio loads the module; the functions named here run where
 //! their kind runs: see `kamailio/`. Nothing is decided here.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::path::Path;
 use std::sync::{LazyLock, Mutex};
 
 use crate::config::{self, Config, Value};
@@ -18,7 +17,9 @@ use crate::kamailio::{
 };
 use crate::node::{Node, node};
 use crate::shared::statistics::Count;
-use crate::{agent, check, commands, content, explain, listings, offences, report, script, top};
+use crate::{
+    agent, check, commands, content, explain, files, listings, offences, report, script, top,
+};
 
 const TEXT: Kind = Kind::Text;
 const NUMBER: Kind = Kind::Number;
@@ -319,8 +320,11 @@ fn fail(_message: &Message<'_>, _args: &[Arg<'_>]) -> std::ffi::c_int {
 }
 
 /// What the `modparam` lines have said so far; read when they are all known.
-static CONFIG: LazyLock<Mutex<Config>> =
-    LazyLock::new(|| Mutex::new(Config::with_files(read_file)));
+static CONFIG: LazyLock<Mutex<Config>> = LazyLock::new(|| {
+    Mutex::new(Config::with_files(|path, most| {
+        files::read(Path::new(path), most)
+    }))
+});
 
 fn set_parameter(name: &str, value: ParamValue<'_>) -> Result<Option<String>, String> {
     let value = match value {
@@ -331,20 +335,6 @@ fn set_parameter(name: &str, value: ParamValue<'_>) -> Result<Option<String>, St
         .lock()
         .map_err(|_| "an earlier parameter failed")?
         .set(name, value)
-}
-
-/// Reads a regular file, at most one byte more than `bytes_max`.
-fn read_file(path: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
-    }
-    let mut bytes = Vec::new();
-    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// `mod_init`: the tables are made, and our processes are announced.

@@ -47,7 +47,7 @@ fn layer(module: &str) -> Option<Layer> {
         "kamailio" | "shared" => Layer::Border,
         "check" | "offences" | "content" | "directory" | "script" | "orders" | "networks"
         | "commands" | "listings" | "explain" | "top" | "event_routes" | "lists" | "node"
-        | "meters" | "memory" | "report" | "agent" => Layer::Glue,
+        | "meters" | "memory" | "files" | "report" | "agent" => Layer::Glue,
         "lib" | "module" => Layer::Face,
         _ => return None,
     })

@@ -5,14 +5,14 @@
 //! The file is replaced as a whole and readable by its owner alone. One that cannot be understood,
 //! or that a newer version wrote, is set aside and reported; it never stops the server.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cidr::Prefix;
 use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
+use crate::files;
 use crate::node::Node;
 use crate::shared::ledger::Key;
 use crate::source::Source;
@@ -22,7 +22,7 @@ const HEADER: &str = "sec-state 1";
 /// What stands for "without an end".
 const NEVER: &str = "never";
 /// Longest file that is read: 16 million addresses.
-const BYTES_MAX: u64 = 1 << 30;
+const BYTES_MAX: usize = 1 << 30;
 
 /// The file.
 pub struct StateFile {
@@ -45,8 +45,9 @@ impl StateFile {
     /// Reads the file into the ledger. A sentence for the log; `Err` if it is a complaint.
     pub fn load(&self, node: &Node) -> Result<String, String> {
         let shown = self.path.display();
-        let text = match read(&self.path) {
-            Ok(text) => text,
+        let text = match files::read(&self.path, BYTES_MAX) {
+            // A byte that is no text cannot be in a line of ours: the parser says which line it is.
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(format!("{shown} is not there yet: nothing is remembered"));
             }
@@ -78,7 +79,7 @@ impl StateFile {
         if text == self.written {
             return None;
         }
-        match replace(&self.path, &text) {
+        match files::replace(&self.path, text.as_bytes(), 0o600) {
             Ok(()) => {
                 self.written = text;
                 self.said = None;
@@ -133,37 +134,6 @@ const TIMES: [(What, &str); 3] = [
     (What::Cooldown, "cooldown"),
     (What::Trust, "trust"),
 ];
-
-fn read(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
-    }
-    let mut bytes = Vec::new();
-    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    // A byte that is no text cannot be in a line of ours: the parser says which line it is.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Writes beside the file and moves it into its place, so that there is always a whole one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
-}
 
 /// Reads all lines, or says what is wrong with the first that is not one.
 fn parse(text: &str) -> Result<Vec<Line>, String> {

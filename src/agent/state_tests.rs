@@ -56,22 +56,6 @@ fn a_file_that_is_not_whole_is_none() {
     assert!(parse(cut).is_err());
 }
 
-#[test]
-fn the_file_is_replaced_whole_and_private() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("state");
-    for text in ["first", "second"] {
-        replace(&path, text).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), text);
-    }
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-}
-
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in any::<String>(), cut in 0usize..300) {
