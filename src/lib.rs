@@ -111,6 +111,8 @@
 //!   `book.rs`: its book of networks.
 //! * `agent/link.rs`: the connection to Redis.
 //! * `agent/metrics.rs`: statistics, pushed to statsd and Graphite.
+//! * `agent/blocklist.rs`: the bans that hold, for others. `agent/export.rs`: as a file.
+//!   `agent/firewall.rs`: in sets of nftables, through the program that `agent/nft.rs` runs.
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
@@ -172,7 +174,8 @@
 //! * [`gcra`]: the arithmetic of a limit.
 //! * [`source`]: who is charged: an IPv4 address, or an IPv6 prefix.
 //! * [`cidr`]: prefixes from text (`prefix.rs`), and maps that find the longest one: flattened
-//!   (`segments.rs`), built (`map.rs`), looked up (`table.rs`).
+//!   (`segments.rs`), built (`map.rs`), looked up (`table.rs`). `blocks.rs`: prefixes that do not
+//!   overlap, with gaps taken out.
 //! * [`extension`]: does a user exist here, or at least resemble one that does? Masks of a dial plan
 //!   (`mask.rs`); names from text (`name.rs`), their lists (`names.rs`, `table.rs`), and how similar
 //!   two are (`similarity.rs`, with `bag.rs` to look at few).
@@ -181,7 +184,7 @@
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list
 //!   (`parameter.rs`: of what). `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value
 //!   and a list file may be. `rate.rs`, `bans.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`,
-//!   `agents.rs`, `extensions.rs`, `metrics.rs`: setters of more than a few lines.
+//!   `agents.rs`, `extensions.rs`, `metrics.rs`, `outlets.rs`: setters of more than a few lines.
 //!
 //! # Dependencies
 //!
@@ -194,6 +197,12 @@
 //! * `hickory-resolver`: the agent's DNS client, without its own ideas of where the name server is.
 //! * `redis`: the client of the agent, with `rustls` (and `ring`) for `rediss://`, and `serde_json` for
 //!   the values of bans.
+//!
+//! nftables are changed through the program `nft`, run by tokio, and not through netlink: libnftables
+//! turns prefixes into the intervals of a set, and how it does so is no interface that lasts; it needs
+//! the same right; an operator can type what it was told; and the crates that speak nftables are
+//! either bindings to C libraries or cover no intervals. A fill of 20,000 addresses takes it a tenth of
+//! a second.
 //!
 //! To build: `bindgen` reads the headers of the Kamailio that is installed, `cc` compiles the inline
 //! functions that only C can say, and `object` reads from a stock module what the host was compiled with.

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::cidr::{Prefix, PrefixMap};
+use crate::cidr::{Prefix, PrefixMap, Run};
 use crate::engine::facts::{Now, Standing};
 use crate::shared::snapshot::{Network, Section, Snapshot, Unread, View};
 
@@ -104,6 +104,21 @@ impl Lists {
         let written = covers(Section::Listed);
         written.unwrap_or_else(|| self.at_start.table().covers(prefix))
             || covers(Section::Named).unwrap_or(false)
+    }
+
+    /// The addresses in a prefix that are in the static whitelist.
+    pub fn listed_in(&self, prefix: Prefix) -> Vec<Run> {
+        let runs = |section| {
+            let published = self.snapshot.read(&[section], |view| {
+                let table = view.prefixes(section)?;
+                Some(table.runs_in(prefix))
+            });
+            published.ok().flatten()
+        };
+        let written = runs(Section::Listed);
+        let mut listed = written.unwrap_or_else(|| self.at_start.table().runs_in(prefix));
+        listed.extend(runs(Section::Named).unwrap_or_default());
+        listed
     }
 
     /// The narrowest network of a section that holds for the whole of `prefix`.

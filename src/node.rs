@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::cidr::MinPrefix;
-use crate::config::{Config, Metrics, Mode, Rdns, Redis, WhitelistSources};
+use crate::config::{Config, Metrics, Mode, Outlets, Rdns, Redis, WhitelistSources};
 use crate::directory::Directory;
 use crate::domain::Domain;
 use crate::engine::facts::{Now, Origin, Standing};
@@ -93,6 +93,8 @@ pub struct Node {
     pub state_file: Option<String>,
     /// Who gets metrics.
     pub metrics: Metrics,
+    /// Where bans go besides this node.
+    pub outlets: Outlets,
     /// The script's routes for events, if it has any.
     pub event_routes: Option<EventRoutes>,
     /// Level of the line per state change.
@@ -181,6 +183,7 @@ impl Node {
             redis: config.redis().clone(),
             state_file: config.state_file().map(str::to_owned),
             metrics: config.metrics().clone(),
+            outlets: config.outlets().clone(),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
             lists: Lists::new(snapshot, config.whitelist()),
@@ -252,7 +255,12 @@ impl Node {
 
     /// Whether the server listens on this address.
     pub fn is_own(&self, address: IpAddr) -> bool {
-        self.own.get().is_some_and(|own| own.contains(&address))
+        self.own_addresses().contains(&address)
+    }
+
+    /// The addresses that the server listens on; none before its sockets are open.
+    pub fn own_addresses(&self) -> &[IpAddr] {
+        self.own.get().map_or(&[], Vec::as_slice)
     }
 
     /// What the lists say of an address.

@@ -68,6 +68,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
         .int(c"extension_names", directory.names() as i64);
     redis_status(node, now, &mut reply);
     metrics_status(node, &mut reply);
+    outlets_status(node, &mut reply);
     for (name, count) in [
         (c"checks", Count::Checks),
         (c"denied", Count::Denied),
@@ -116,5 +117,19 @@ fn metrics_status(node: &Node, reply: &mut RpcStruct<'_>) {
         reply
             .text(c"graphite", &receiver.to_string())
             .text(c"graphite_problem", &node.notes.read(Note::Graphite));
+    }
+}
+
+/// Where bans go besides this node, and why not.
+fn outlets_status(node: &Node, reply: &mut RpcStruct<'_>) {
+    if let Some(path) = &node.outlets.file {
+        reply
+            .text(c"feed_export", path)
+            .text(c"feed_export_problem", &node.notes.read(Note::Export));
+    }
+    if let Some(sets) = &node.outlets.sets {
+        reply
+            .text(c"nft_set", &sets.to_string())
+            .text(c"nft_set_problem", &node.notes.read(Note::NftSet));
     }
 }

@@ -5,13 +5,17 @@
 //! its death costs freshness, not calls. It never touches Kamailio's configuration, counters or
 //! memory pools.
 
+mod blocklist;
 mod book;
+mod export;
+mod firewall;
 mod journal;
 mod keys;
 mod link;
 mod metrics;
 mod names;
 mod networks;
+mod nft;
 mod outbox;
 mod rdns;
 mod replica;
@@ -37,6 +41,8 @@ use crate::kamailio::log;
 use crate::kamailio::process::{self, Pid};
 use crate::node::Node;
 use crate::shared::events::{Event, Kind, RECORD};
+use export::Export;
+use firewall::Firewall;
 use journal::Journal;
 use link::Link;
 use names::Names;
@@ -154,6 +160,7 @@ impl Agent {
         ];
         self.start_rdns();
         self.tasks.extend(metrics::start(self.node));
+        self.start_outlets();
         let events = Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
@@ -204,6 +211,18 @@ impl Agent {
         let journal = Rc::clone(&self.journal);
         let link = Link::new(node, &node.redis, url, host_name(), journal, events);
         self.link = Some((sender, spawn_local(link.run())));
+    }
+
+    fn start_outlets(&mut self) {
+        let outlets = &self.node.outlets;
+        if let Some(path) = &outlets.file {
+            let export = Export::new(self.node, path);
+            self.tasks.push(spawn_local(export.run()));
+        }
+        if let Some(sets) = &outlets.sets {
+            let firewall = Firewall::new(self.node, sets);
+            self.tasks.push(spawn_local(firewall.run()));
+        }
     }
 
     fn start_rdns(&mut self) {

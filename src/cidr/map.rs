@@ -215,6 +215,33 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_in_a_prefix_is_found_in_runs() {
+        let entries = ["10.0.0.0/9", "10.128.0.0/10", "10.255.0.1", "2001:db8::/32"];
+        let entries = entries.map(|text| (text.parse().unwrap(), 1));
+        let map = map(&entries);
+        for (text, runs) in [
+            ("9.0.0.0/8", &[][..]),
+            ("10.0.0.1", &["10.0.0.1-10.0.0.1"]),
+            (
+                "8.0.0.0/5",
+                &["10.0.0.0-10.191.255.255", "10.255.0.1-10.255.0.1"],
+            ),
+            ("10.160.0.0/11", &["10.160.0.0-10.191.255.255"]),
+            ("255.0.0.0/8", &[]),
+            ("2001:db8:1::/128", &["2001:db8:1::-2001:db8:1::"]),
+            ("2001:db9::/32", &[]),
+        ] {
+            let found = map.table().runs_in(text.parse().unwrap());
+            let shown = |bits| address(false, bits).to_canonical();
+            let found: Vec<String> = found
+                .iter()
+                .map(|run| format!("{}-{}", shown(run.first), shown(run.last)))
+                .collect();
+            assert_eq!(found, runs, "{text}");
+        }
+    }
+
+    #[test]
     fn the_last_of_equal_prefixes_counts() {
         let prefix = "192.0.2.0/24".parse().unwrap();
         assert_eq!(
@@ -317,6 +344,9 @@ mod tests {
             for v4 in [true, false] {
                 let found = table.get(address(v4, bits));
                 prop_assert!(found.is_none_or(|value| values.contains(&value.get())));
+                let prefix = Prefix::new(address(v4, bits), 8);
+                let runs = prefix.map(|prefix| table.runs_in(prefix).len());
+                prop_assert!(runs.unwrap_or_default() <= starts.len() + longs.len());
             }
         }
     }

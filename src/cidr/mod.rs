@@ -6,11 +6,13 @@
 //! look-up neither allocates nor panics, whatever the tables hold.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod map;
 mod prefix;
 mod segments;
 mod table;
 
+pub use blocks::{Block, Run, outermost, without};
 pub use map::{PrefixMap, PrefixMapBuilder};
 pub use prefix::{MinPrefix, Prefix, PrefixError};
 pub use table::{Column, PrefixTable};

@@ -5,9 +5,10 @@
 //! them; it never allocates and never panics.
 #![forbid(unsafe_code)]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
+use super::blocks::Run;
 use super::prefix::{Prefix, bits, is_mapped};
 
 /// Finest first-level index: 2^16 parts of the address space.
@@ -70,6 +71,38 @@ impl<D: Column<u32>, Q: Column<u64>> PrefixTable<D, Q> {
     pub fn covers(&self, prefix: Prefix) -> bool {
         let (first, last) = (self.row(prefix.first()), self.row(prefix.last()));
         first == last && first.is_some_and(|row| self.value(prefix.first(), row).is_some())
+    }
+
+    /// The addresses inside `prefix` that have a value: in order, and as few runs as the segments
+    /// are.
+    pub fn runs_in(&self, prefix: Prefix) -> Vec<Run> {
+        let (whole, mut row) = (Run::from(prefix), self.row(prefix.first()).unwrap_or(0));
+        let mut runs = Vec::new();
+        while let Some(start) = self.start(prefix.is_ipv4(), row) {
+            if start > whole.last {
+                break;
+            }
+            let next = self.start(prefix.is_ipv4(), row + 1);
+            let end = next.map_or(u128::MAX, |next| next.saturating_sub(1));
+            if self.value(whole.first, row).is_some() {
+                runs.push(Run {
+                    first: start.max(whole.first),
+                    last: end.min(whole.last),
+                });
+            }
+            row += 1;
+        }
+        runs
+    }
+
+    /// Where a segment of a family starts, as 128 bits.
+    fn start(&self, ipv4: bool, row: usize) -> Option<u128> {
+        if ipv4 {
+            let start = Ipv4Addr::from(self.v4_starts.at(row)?);
+            return Some(bits(start.into()));
+        }
+        let (high, low) = (self.v6_starts.at(row)?, self.v6_starts_low.at(row)?);
+        Some(u128::from(high) << 64 | u128::from(low))
     }
 
     /// The row of the segment in which an address lies, in its family's columns.

@@ -16,6 +16,7 @@ mod extensions;
 pub mod list;
 mod metrics;
 mod node;
+mod outlets;
 mod parameter;
 mod parameters;
 mod rate;
@@ -27,6 +28,7 @@ mod whitelist;
 use std::io;
 
 pub use metrics::{Metrics, Receiver};
+pub use outlets::{NftSets, Outlets};
 pub use parameter::Parameter;
 pub use parameters::PARAMETERS;
 pub use rdns::Rdns;
@@ -96,6 +98,7 @@ pub struct Config {
     rdns: Rdns,
     event_callback: Option<String>,
     metrics: Metrics,
+    outlets: Outlets,
     mode: Mode,
     log_level: i32,
     read_file: ReadFile,
@@ -152,6 +155,7 @@ impl Config {
             rdns: Rdns::default(),
             event_callback: None,
             metrics: Metrics::default(),
+            outlets: Outlets::default(),
             mode: Mode::Enforce,
             log_level: 1,
             read_file,
@@ -299,6 +303,11 @@ impl Config {
     /// `statsd`, `graphite` and how they are written to.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// `feed_export` and `nft_set`: where bans go besides this node.
+    pub fn outlets(&self) -> &Outlets {
+        &self.outlets
     }
 
     /// `event_callback`: the function of a KEMI script that hears of events.

@@ -6,7 +6,7 @@
 
 use super::parameter::Parameter;
 use super::value::{DAY, YEAR};
-use super::{Mode, agents, bans, extensions, metrics, node, rate, rdns, redis, whitelist};
+use super::{Mode, agents, bans, extensions, metrics, node, outlets, rate, rdns, redis, whitelist};
 use crate::engine::policy::Scope;
 
 /// All parameters, in the README's order.
@@ -288,6 +288,18 @@ pub const PARAMETERS: &[Parameter] = &[
         "system",
         "the name server to ask; otherwise those of /etc/resolv.conf",
         rdns::set_resolver,
+    ),
+    Parameter::once(
+        "feed_export",
+        "none",
+        "file that lists the bans that hold, for firewalls and other servers",
+        outlets::set_file,
+    ),
+    Parameter::once(
+        "nft_set",
+        "off",
+        "sets of nftables that hold the bans that hold",
+        outlets::set_sets,
     ),
     Parameter::once(
         "agent_check",

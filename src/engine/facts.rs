@@ -187,16 +187,21 @@ impl Standing {
         now: Now,
         shadow: bool,
     ) -> Standing {
-        let revoked = [Reason::WHITELIST_RATE, Reason::WHITELIST_USERS];
         let banned = self.banned(now, shadow);
-        let lost = self.cooling(now) || banned && revoked.contains(&self.ban.reason);
-        if !lost {
+        if !self.has_lost_networks(now, shadow) {
             self.whitelisted_until = self.whitelisted_until.max(whitelisted_until);
         }
         if !banned && ban.until > now.ms() && (!ban.shadow || shadow) {
             self.ban = ban;
         }
         self
+    }
+
+    /// Whether whitelist entries of networks are void for this source, because it went over the
+    /// ceiling of one.
+    pub fn has_lost_networks(&self, now: Now, shadow: bool) -> bool {
+        let revoked = [Reason::WHITELIST_RATE, Reason::WHITELIST_USERS];
+        self.cooling(now) || self.banned(now, shadow) && revoked.contains(&self.ban.reason)
     }
 
     /// Whether a ban holds now. A shadow ban holds in shadow mode only.

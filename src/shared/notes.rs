@@ -24,6 +24,10 @@ pub enum Note {
     Statsd,
     /// Why Graphite gets none.
     Graphite,
+    /// Why the file of bans is not written.
+    Export,
+    /// Why the sets of the firewall get no bans.
+    NftSet,
 }
 
 impl Note {
@@ -37,6 +41,8 @@ impl Note {
             Note::WhitelistFile => 1 + Note::GARBAGE_MAX,
             Note::Statsd => 2 + Note::GARBAGE_MAX,
             Note::Graphite => 3 + Note::GARBAGE_MAX,
+            Note::Export => 4 + Note::GARBAGE_MAX,
+            Note::NftSet => 5 + Note::GARBAGE_MAX,
         }
     }
 }
