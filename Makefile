@@ -6,10 +6,11 @@
 #   make portal     the customer's web page, on http://127.0.0.1:8080/; PORTAL="--help" for more
 #   make test       everything there is to check
 #   make bench      nanoseconds per call, beside the peers
+#   make stories    customers and attackers at `sec`, and at pike + htable; in two minutes
 #   make loom       the models of the shared memory
 #   make deps       the Debian packages that the above need
 
-.PHONY: all build fault install demo portal test check loom bench deps clean
+.PHONY: all build fault install demo portal test check loom bench stories deps clean
 .ONESHELL:
 .SHELLFLAGS := -eu -c
 
@@ -68,6 +69,9 @@ portal: deps
 
 bench: deps build
 	@cargo run --quiet --release --example bench
+
+stories: deps build
+	@cargo run --quiet --release --example stories
 
 test: deps build fault check loom
 	@cargo test

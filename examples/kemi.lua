@@ -73,8 +73,10 @@ function ksr_route_protect()
 
     local verdict = KSR.sec.check()
     if verdict == -4 then
-        -- Over a limit, not banned: a decent phone waits and tries again.
-        KSR.hdr.append_to_reply("Retry-After: 5\r\n")
+        -- Over a limit, not banned: a decent phone waits and tries again. Not all of them at the
+        -- same moment, or hundreds that come back after a power cut would do so for ever.
+        local wait = 5 + KSR.pv.get("$RANDOM") % 16
+        KSR.hdr.append_to_reply("Retry-After: " .. wait .. "\r\n")
         KSR.sl.sl_send_reply(503, "Too Many Requests")
         KSR.x.exit()
     end

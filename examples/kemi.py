@@ -84,8 +84,10 @@ class Kamailio:
 
         verdict = KSR.sec.check()
         if verdict == -4:
-            # Over a limit, not banned: a decent phone waits and tries again.
-            KSR.hdr.append_to_reply("Retry-After: 5\r\n")
+            # Over a limit, not banned: a decent phone waits and tries again. Not all of them at
+            # the same moment, or hundreds that come back after a power cut would do so for ever.
+            wait = 5 + KSR.pv.get("$RANDOM") % 16
+            KSR.hdr.append_to_reply("Retry-After: %d\r\n" % wait)
             self.reply(503, "Too Many Requests")
         if verdict < 0:
             # Banned, or held while it is looked up: an attacker learns nothing from silence.

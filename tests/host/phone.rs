@@ -31,6 +31,10 @@ impl Phone {
         }
     }
 
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     /// The connection, for requests of one's own making.
     pub fn client(&mut self) -> &mut Client {
         &mut self.client
@@ -118,7 +122,7 @@ impl Phone {
     }
 
     /// The request that answers a challenge; `None` when there was no challenge.
-    fn with_credentials(
+    pub fn with_credentials(
         &self,
         request: Request,
         method: &str,

@@ -267,6 +267,18 @@ impl Client {
         message
     }
 
+    /// All that has come and was not read yet, without waiting.
+    pub fn arrived(&mut self) -> Vec<Message> {
+        let waits = |client: &Self, waits: bool| match &client.transport {
+            Transport::Udp(socket) => socket.set_nonblocking(!waits),
+            Transport::Tcp { stream, .. } => stream.set_nonblocking(!waits),
+        };
+        waits(self, false).expect("it need not block");
+        let messages = std::iter::from_fn(|| self.receive()).collect();
+        waits(self, true).expect("it can block");
+        messages
+    }
+
     fn set_patience(&self, patience: Duration) {
         match &self.transport {
             Transport::Udp(socket) => socket.set_read_timeout(Some(patience)),

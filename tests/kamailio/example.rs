@@ -65,6 +65,16 @@ macro_rules! scenarios {
             fn calls_to_strangers_need_a_login() {
                 super::calls_to_strangers_need_a_login($script);
             }
+
+            #[test]
+            fn whoever_logged_in_is_told_to_wait_and_not_all_equally_long() {
+                super::whoever_logged_in_is_told_to_wait_and_not_all_equally_long($script);
+            }
+
+            #[test]
+            fn a_challenge_holds_for_the_address_that_it_was_sent_to() {
+                super::a_challenge_holds_for_the_address_that_it_was_sent_to($script);
+            }
         }
     };
 }
@@ -192,4 +202,42 @@ fn calls_to_strangers_need_a_login(script: Script) {
         .header("From", &format!("<sip:1001@{SERVER}>;tag=1"));
     assert_eq!(stranger.ask(&claimed).code(), 407);
     assert_eq!(server.stat("strikes"), 0);
+}
+
+fn whoever_logged_in_is_told_to_wait_and_not_all_equally_long(script: Script) {
+    let (server, _users) = registrar(script);
+    let mut phone = Phone::new("1001", "secret1", "203.0.113.1");
+    assert!(phone.register().is_ok());
+    let mut waits = Vec::new();
+    for _ in 0..10_000 {
+        let answer = phone.client().ask(&keepalive());
+        if answer.code() == 503 {
+            let seconds = answer.header("Retry-After").map(str::parse::<u32>);
+            waits.push(seconds.expect("it says how long").expect("in seconds"));
+        }
+        if waits.len() == 20 {
+            break;
+        }
+    }
+    assert_eq!(waits.len(), 20, "the ceiling is 120 in two seconds");
+    assert!(
+        waits.iter().all(|wait| (5..=20).contains(wait)),
+        "{waits:?}"
+    );
+    assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+    assert_eq!(server.stat("bans"), 0);
+}
+
+fn a_challenge_holds_for_the_address_that_it_was_sent_to(script: Script) {
+    let (server, _users) = registrar(script);
+    let mut forger = Phone::new("1001", "guess", "203.0.113.9");
+    let request = forger.registration();
+    let challenge = forger.client().ask(&request);
+    let answer = forger.with_credentials(request, "REGISTER", &challenge);
+    let answer = answer.expect("it is a challenge");
+    let mut victim = Client::udp("203.0.113.1");
+    assert_eq!(victim.ask(&answer).code(), 401);
+    assert_eq!(server.stat("strikes"), 0, "it proves nothing");
+    assert_eq!(forger.client().ask(&answer).code(), 401);
+    assert_eq!(server.stat("strikes"), 1);
 }

@@ -6,7 +6,7 @@ use crate::README;
 use crate::host::{Config, isolate};
 
 /// The modules that the pieces need.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 18] = [
     "kex",
     "corex",
     "tm",
@@ -16,6 +16,7 @@ const MODULES: [&str; 17] = [
     "siputils",
     "sanity",
     "xlog",
+    "cfgutils",
     "ctl",
     "xhttp",
     "xhttp_prom",
