@@ -41,6 +41,11 @@ pub(super) fn set_url(config: &mut Config, given: Given<'_>) -> Outcome {
     if !known.iter().any(|scheme| given.text.starts_with(scheme)) {
         return Err(hidden(given).refuse("is not the address of a Redis server", allowed));
     }
+    if given.text.contains('#') {
+        // To the client that is a wish, such as not to verify a certificate.
+        let problem = "has a '#', which ends an address; in a password write %23";
+        return Err(hidden(given).refuse(problem, allowed));
+    }
     if let Err(problem) = understood(given.text) {
         let problem = format!("is not understood ({problem})");
         return Err(hidden(given).refuse(problem, allowed));

@@ -45,6 +45,7 @@ pub struct Config {
     memory: u32,
     memory_manager: Option<&'static str>,
     file: Option<(PathBuf, Vec<String>)>,
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Config {
@@ -64,6 +65,7 @@ impl Config {
             memory: 32,
             memory_manager: None,
             file: None,
+            environment: Vec::new(),
         }
     }
 
@@ -137,6 +139,12 @@ impl Config {
     /// The build of the module that exports `sec_test_panic()`.
     pub fn panicking(mut self) -> Self {
         self.panicking = true;
+        self
+    }
+
+    /// A variable of the environment in which it runs.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 

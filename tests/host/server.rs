@@ -56,6 +56,7 @@ impl Kamailio {
         let log = File::create(path.join("log")).expect("the log can be made");
         let child = command
             .env(process::MARK, &mark)
+            .envs(config.environment)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log can be shared"))
             .stderr(log)
