@@ -1,99 +1,259 @@
-//! The cost of a call inside the script: a loop that makes up addresses and asks about each, less
-//! the same loop without the question.
+//! The cost of a call inside the script: hot sources, sources at random, sources with a state, and
+//! what lists and further rates add; `sec` beside what else is asked about a source.
 //!
-//! Addresses walk through a population in a full-period linear congruence, so that neighbours in
-//! time are not neighbours in memory. `sec_check` counts an address once a message, and remembers
-//! the last few: the walk never comes back so soon.
+//! `sec_check` counts an address once a message and remembers the last four: so a loop goes through
+//! ten addresses or more before it comes back to the first.
 
-use std::time::Instant;
+use std::fmt::Write as _;
+use std::path::Path;
 
-use super::host::{Client, Config, Kamailio, Request, SERVER, isolate};
+use super::host::Config;
+use super::loops::{Bench, Loop, UNROLLED};
 use super::report::Row;
 
-/// Rounds of which the median counts.
-const ROUNDS: usize = 7;
-/// Calls in one round.
-const CALLS: usize = 200_000;
-/// Calls in the body of the loop.
-const UNROLLED: usize = 10;
+/// Turns in one round.
+const TURNS: usize = 200_000;
+/// A limit that no loop reaches: every charge costs what it costs.
+const ENDLESS: &str = "limit=4000000000;window=1d";
 /// Populations, as powers of two.
-const POPULATIONS: [(u32, &str); 3] = [(10, "1k"), (17, "131k"), (20, "1M")];
-
-/// What is asked of each address.
-const QUESTIONS: [(&str, &str); 3] = [
-    ("empty", ""),
-    ("pike_check_ip", "pike_check_ip(\"$var(ip)\");"),
-    ("sec_check", "sec_check(\"$var(ip)\");"),
+const POPULATIONS: [(u32, &str); 5] = [
+    (10, "1k"),
+    (14, "16k"),
+    (17, "131k"),
+    (20, "1M"),
+    (22, "4M"),
 ];
+const EXTENSIONS: usize = 100_000;
+/// Entries of the lists that peers go through.
+const LISTED: usize = 10_000;
 
-pub fn measure() -> Vec<Row> {
-    isolate();
-    let server = Kamailio::start(config());
-    let mut rows = Vec::new();
+/// Ten sources in turn, and those that have a state.
+pub fn hot() -> Vec<Row> {
+    let hosts = |id: &str, name: &str, net: &str, function: &str| {
+        Loop::over_hosts(id, name, &format!("{function}(\"{net}.{{}}\");"), TURNS)
+    };
+    let loops = vec![
+        Loop::of("empty", "empty", "", TURNS),
+        Loop::of(
+            "pikereq",
+            "pike_check_req, one source",
+            "pike_check_req();",
+            TURNS,
+        ),
+        hosts(
+            "pike",
+            "pike_check_ip, ten sources",
+            "10.1.0",
+            "pike_check_ip",
+        ),
+        hosts("sec", "sec_check, ten sources", "10.1.0", "sec_check"),
+        hosts(
+            "banned",
+            "sec_check, ten banned sources",
+            "10.2.0",
+            "sec_check",
+        ),
+        hosts(
+            "entry",
+            "sec_check, ten with a whitelist entry",
+            "10.3.0",
+            "sec_check",
+        ),
+        hosts(
+            "listed",
+            "sec_check, ten in the static whitelist",
+            "10.4.0",
+            "sec_check",
+        ),
+        hosts(
+            "isbanned",
+            "sec_is_banned, ten sources",
+            "10.1.0",
+            "sec_is_banned",
+        ),
+    ];
+    let config = pike(endless())
+        .param("whitelist", "10.4.0.0/24")
+        .param("whitelist_rate", ENDLESS)
+        .param("ban_max_time", "1d");
+    let mut bench = Bench::new("Hot sources, a call in the script", config, loops);
+    for host in 1..=UNROLLED {
+        bench.orders.push(words(&format!("sec.ban 10.2.0.{host}")));
+        bench
+            .orders
+            .push(words(&format!("sec.whitelist_add 10.3.0.{host}")));
+    }
+    bench.measure()
+}
+
+/// The same with four rates instead of one.
+pub fn four_rates() -> Vec<Row> {
+    let rate = |name: &str| format!("name={name};{ENDLESS}");
+    let config = endless()
+        .param("rate", &*rate("second"))
+        .param("rate", &*rate("third"))
+        .param("rate", &*rate("fourth"));
+    let line = "sec_check(\"10.1.0.{}\");";
+    let loops = vec![
+        Loop::of("empty", "empty", "", TURNS),
+        Loop::over_hosts("four", "sec_check, ten sources, four rates", line, TURNS),
+    ];
+    Bench::new("Hot sources, a call in the script", config, loops).measure()
+}
+
+/// A REGISTER of a user who exists, among many.
+pub fn extensions() -> Vec<Row> {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("extensions");
+    let mut list = String::from("7000\n");
+    for number in 0..EXTENSIONS {
+        let _ = writeln!(list, "user{number}");
+    }
+    std::fs::write(&file, list).expect("the list can be written");
+    let line = "sec_check(\"10.1.0.{}\");";
+    let loops = vec![
+        Loop::of("empty", "empty", "", TURNS),
+        Loop::over_hosts(
+            "extensions",
+            "sec_check, ten sources, 100,000 extensions",
+            line,
+            TURNS,
+        ),
+    ];
+    let config = endless().param("extension_file", &*file);
+    let mut bench = Bench::new("Hot sources, a call in the script", config, loops);
+    bench.method = "REGISTER";
+    bench.measure()
+}
+
+/// What else a script may ask about a source, with lists of ten thousand.
+pub fn peers() -> Vec<Row> {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let config = lists(endless(), folder.path());
+    let turns = 20_000;
+    let loops = vec![
+        Loop::of("empty", "empty", "", turns),
+        Loop::of(
+            "permissions",
+            "permissions, allow_source_address, 10,000 subnets",
+            "allow_source_address(\"1\");",
+            turns,
+        ),
+        Loop::of(
+            "secfilter",
+            "secfilter, secf_check_ip, 10,000 entries",
+            "secf_check_ip();",
+            turns,
+        ),
+        Loop::of(
+            "htable",
+            "htable, $sht(ipban=>$si), empty",
+            "if ($sht(ipban=>$si) != $null) exit;",
+            turns,
+        ),
+    ];
+    Bench::new("Peers, a call in the script", config, loops).measure()
+}
+
+/// Sources at random out of more and more.
+pub fn populations() -> Vec<Row> {
+    let mut loops = Vec::new();
     for (bits, population) in POPULATIONS {
-        let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); QUESTIONS.len()];
-        // The first rounds fill the tables: the walk goes on from one to the next.
-        let warm = (1_usize << bits).div_ceil(CALLS);
-        for round in 0..warm + ROUNDS {
-            for (times, (name, _)) in rounds.iter_mut().zip(QUESTIONS) {
-                let time = run(&format!("{name}-{bits}"));
-                if round >= warm {
-                    times.push(time);
-                }
-            }
+        let mut add = |id: &str, name: &str, question: &str| {
+            loops.push(Loop {
+                warm: 1 << bits,
+                ..Loop::of(&format!("{id}{bits}"), name, &walk(bits, question), TURNS)
+            });
+        };
+        add("empty", "empty", "");
+        if bits <= 20 {
+            let name = format!("pike_check_ip, {population} sources at random");
+            add("pike", &name, "pike_check_ip(\"$var(ip)\");");
         }
-        let empty = Row {
-            name: "empty".into(),
-            rounds: rounds[0].clone(),
-        }
-        .median();
-        for (times, (name, _)) in rounds.iter().zip(QUESTIONS).skip(1) {
-            let name = format!("{name}, {population} sources at random");
-            let rounds = times.iter().map(|time| (time - empty).max(0.0)).collect();
-            rows.push(Row { name, rounds });
-        }
+        let name = format!("sec_check, {population} sources at random");
+        add("sec", &name, "sec_check(\"$var(ip)\");");
     }
-    assert_eq!(server.stat("denied"), 0, "all of these are allowed");
-    server.stop();
-    rows
+    let config = pike(endless()).param("table_size", 4 << 20).memory(768);
+    Bench::new("Sources at random, a call in the script", config, loops).measure()
 }
 
-/// Nanoseconds of one turn of a loop.
-fn run(which: &str) -> f64 {
-    let mut client = Client::udp("10.255.0.1");
-    let request = Request::new("OPTIONS", &format!("sip:{which}@{SERVER}"));
-    let start = Instant::now();
-    let answer = client.ask(&request);
-    assert_eq!(answer.code(), 200);
-    start.elapsed().as_nanos() as f64 / CALLS as f64
+/// One worker, and two at once.
+pub fn workers() -> Vec<Row> {
+    let mut loops = Vec::new();
+    for workers in [1, 2] {
+        let mut add = |id: &str, what: &str, body: &str| {
+            let name = match what {
+                "empty" => what.to_owned(),
+                _ => format!("{what}, {workers} at once"),
+            };
+            loops.push(Loop {
+                workers,
+                ..Loop::over_hosts(&format!("{id}{workers}"), &name, body, TURNS)
+            });
+        };
+        add("empty", "empty", "");
+        add("pike", "pike_check_ip", "pike_check_ip(\"10.1.0.{}\");");
+        add("sec", "sec_check", "sec_check(\"10.1.0.{}\");");
+    }
+    let config = pike(endless()).workers(2);
+    Bench::new("Two workers, a call in the script", config, loops).measure()
 }
 
-fn config() -> Config {
-    let mut route = String::new();
-    for (bits, _) in POPULATIONS {
-        for (name, question) in QUESTIONS {
-            let mask = (1_u32 << bits) - 1;
-            let step = format!(
-                "$var(n) = ($var(n) * 1664525 + 1013904223) & {mask};\n\
-                 $var(ip) = \"10.\" + ($var(n) >> 16) + \".\" + (($var(n) >> 8) & 255) + \".\" + ($var(n) & 255);\n\
-                 {question}\n"
-            );
-            let turns = CALLS / UNROLLED;
-            route += &format!(
-                "if ($rU == \"{name}-{bits}\") {{\n$var(i) = 0;\n\
-                 while ($var(i) < {turns}) {{\n$var(i) = $var(i) + 1;\n{}}}\n}}\n",
-                step.repeat(UNROLLED)
-            );
-        }
-    }
-    route += "sl_send_reply(\"200\", \"OK\");\n";
-    Config::new()
-        .param("rate", "name=burst;limit=62500;window=1")
-        .param("table_size", 1 << 20)
-        .memory_manager("fm")
-        .memory(512)
-        .extra("max_while_loops=100000000\nloadmodule \"pike.so\"")
+/// The next address of a walk through a population: a full-period linear congruence, so that
+/// neighbours in time are not neighbours in memory.
+fn walk(bits: u32, question: &str) -> String {
+    let mask = (1_u32 << bits) - 1;
+    format!(
+        "$var(n) = ($var(n) * 1664525 + 1013904223) & {mask};\n\
+         $var(ip) = \"10.\" + ($var(n) >> 16) + \".\" + (($var(n) >> 8) & 255) + \".\" + ($var(n) & 255);\n\
+         {question}"
+    )
+}
+
+fn endless() -> Config {
+    Config::new().param("rate", &*format!("name=burst;{ENDLESS}"))
+}
+
+fn pike(config: Config) -> Config {
+    config
+        .extra("loadmodule \"pike.so\"")
         .extra("modparam(\"pike\", \"reqs_density_per_unit\", 60000)")
         .extra("modparam(\"pike\", \"sampling_time_unit\", 2)")
-        .route(&route)
+}
+
+/// The lists of `permissions` and `secfilter`, and an empty `htable`.
+fn lists(config: Config, folder: &Path) -> Config {
+    let mut addresses = String::new();
+    let mut filter = String::from("id(int,auto) action(int) type(int) data(string)\n");
+    for number in 0..LISTED {
+        let (high, low) = (number >> 8, number & 255);
+        let _ = writeln!(addresses, "1 20.{high}.{low}.0 24 0");
+        let _ = writeln!(filter, "{number}:0:3:20.{high}.{low}.");
+    }
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).expect("the list can be written");
+    };
+    write("address", &addresses);
+    write("secfilter", &filter);
+    write(
+        "version",
+        "id(int,auto) table_name(string) table_version(int)\n0:secfilter:1\n",
+    );
+    let folder = folder.display();
+    config
+        .memory(128)
+        .extra("loadmodule \"db_text.so\"\nloadmodule \"permissions.so\"")
+        .extra("loadmodule \"secfilter.so\"\nloadmodule \"htable.so\"")
+        .extra(&format!(
+            "modparam(\"permissions\", \"address_file\", \"{folder}/address\")"
+        ))
+        .extra("modparam(\"permissions\", \"max_subnets\", 20000)")
+        .extra(&format!(
+            "modparam(\"secfilter\", \"db_url\", \"text://{folder}\")"
+        ))
+        .extra("modparam(\"htable\", \"htable\", \"ipban=>size=16;autoexpire=300;\")")
+}
+
+fn words(command: &str) -> Vec<String> {
+    command.split(' ').map(str::to_owned).collect()
 }

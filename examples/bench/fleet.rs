@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::host::{Client, Config, Kamailio, Redis, Request, isolate, wait_until};
-use super::report::Latency;
+use super::report::Row;
 
+const PART: &str = "The fleet's memory (median)";
 const URL: &str = "redis://127.0.0.1:6379";
 /// Changes whose effect is waited for.
 const CHANGES: u32 = 2000;
@@ -22,7 +23,7 @@ const KEYS: u32 = 1_000_000;
 const REQUESTS: u32 = 500;
 const PER_SECOND: u32 = 50;
 
-pub fn measure() -> Vec<Latency> {
+pub fn measure() -> Vec<Row> {
     isolate();
     let mut rows = Vec::new();
     let redis = Redis::start();
@@ -52,7 +53,7 @@ fn node(config: Config) -> Kamailio {
 }
 
 /// Bans one address after the other by a key, and asks until it is refused.
-fn effect(name: &str, redis: &Redis, net: u32) -> Latency {
+fn effect(name: &str, redis: &Redis, net: u32) -> Row {
     let mut connection = redis.connection();
     let mut times = Vec::new();
     let mut client = Client::udp("10.255.0.1");
@@ -66,7 +67,7 @@ fn effect(name: &str, redis: &Redis, net: u32) -> Latency {
         while client.ask(&question).rc() != 1 {}
         times.push(start.elapsed());
     }
-    Latency::new(name, &mut times, None)
+    Row::latency(PART, name, &mut times, String::new())
 }
 
 fn make_noise(mut connection: redis::Connection, stop: &AtomicBool) {
@@ -91,7 +92,7 @@ fn make_noise(mut connection: redis::Connection, stop: &AtomicBool) {
 }
 
 /// Requests while Redis is killed, hangs for ten seconds, or takes half a second for everything.
-fn faults() -> Vec<Latency> {
+fn faults() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut redis = Redis::start();
     let node = node(Config::new());
@@ -118,7 +119,7 @@ fn faults() -> Vec<Latency> {
     rows
 }
 
-fn callers(name: &str) -> Latency {
+fn callers(name: &str) -> Row {
     let request = Request::call("sec_check", &[]);
     let mut clients: Vec<Client> = (0..50)
         .map(|number| Client::udp(&format!("10.100.0.{number}")))
@@ -135,11 +136,11 @@ fn callers(name: &str) -> Latency {
         thread::sleep(due.saturating_sub(start.elapsed()));
     }
     let answered = format!("{} of {REQUESTS} answered", times.len());
-    Latency::new(name, &mut times, Some(answered))
+    Row::latency(PART, name, &mut times, answered)
 }
 
 /// A node that finds a million bans when it starts.
-fn million() -> Latency {
+fn million() -> Row {
     let redis = Redis::start();
     let mut connection = redis.connection();
     for chunk in 0..KEYS / 5000 {
@@ -184,7 +185,7 @@ fn million() -> Latency {
         .unwrap_or_default();
     let note = format!("{said}; shared {}; {}", memory.trim(), resident(&status));
     node.stop();
-    Latency::new("start with 1,000,000 keys", &mut [whole], Some(note))
+    Row::latency(PART, "start with 1,000,000 keys", &mut [whole], note)
 }
 
 /// The agent's own memory.

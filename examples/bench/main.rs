@@ -1,9 +1,8 @@
 //! `make bench`: what a check costs in a real Kamailio, `sec` beside its peers in the same run.
 //!
-//! Everything happens in a network namespace of its own and is bounded in count. Two parts: how fast
-//! the fleet's memory is and what its faults cost; and the cost of a call inside the script (a
-//! loop, unrolled, without the empty loop). Medians of several rounds; absolute figures belong to
-//! the machine, ratios can be compared.
+//! Everything happens in network namespaces of its own and is bounded in count. Absolute figures
+//! belong to the machine, ratios can be compared. `--json FILE` writes the figures, `--beside FILE`
+//! compares them with older ones; other words are the parts to run instead of all.
 #![forbid(unsafe_code)]
 
 #[path = "../../tests/host/mod.rs"]
@@ -11,24 +10,79 @@ mod host;
 
 mod calls;
 mod fleet;
+mod loops;
 mod report;
 
-use report::Report;
+use report::{Report, Row};
+
+/// What measures something.
+type Step = fn() -> Vec<Row>;
+
+/// The parts, in the order of the report.
+const PARTS: &[(&str, &[Step])] = &[
+    ("hot", &[calls::hot, calls::four_rates, calls::extensions]),
+    ("random", &[calls::populations]),
+    ("workers", &[calls::workers]),
+    ("peers", &[calls::peers]),
+    ("fleet", &[fleet::measure]),
+];
 
 fn main() {
-    let target = std::env::args().nth(1);
+    let mut words = std::env::args().skip(1);
+    let (mut json, mut beside, mut wanted) = (None, None, Vec::new());
+    while let Some(word) = words.next() {
+        match &*word {
+            "--json" => json = words.next(),
+            "--beside" => beside = words.next(),
+            _ => wanted.push(word),
+        }
+    }
+    let known = |word: &String| PARTS.iter().any(|(name, _)| name == word);
+    if let Some(word) = wanted.iter().find(|word| !known(word)) {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        eprintln!(
+            "there is no part {word:?}; the parts are {}",
+            names.join(", ")
+        );
+        std::process::exit(2);
+    }
+    let parts = PARTS
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name));
+    let rows = parts
+        .flat_map(|(_, steps)| steps.iter())
+        .flat_map(|step| apart(*step));
     let report = Report {
-        fleet: apart(fleet::measure),
-        calls: apart(calls::measure),
+        machine: machine(),
+        rows: rows.collect(),
     };
     print!("{report}");
-    if let Some(path) = target {
+    if let Some(path) = json {
         std::fs::write(&path, report.json()).expect("the report can be written");
-        println!("written to {path}");
+    }
+    if let Some(path) = beside {
+        let text = std::fs::read_to_string(&path).expect("the older report can be read");
+        let old = Report::read(&text).expect("it is a report");
+        print!("\n{}", report.beside(&old));
     }
 }
 
-/// Each part has a thread, and with it a network, of its own.
-fn apart<T: Send + 'static>(part: fn() -> T) -> T {
-    std::thread::spawn(part).join().expect("it is measured")
+/// Each step has a thread, and with it a network, of its own.
+fn apart(step: Step) -> Vec<Row> {
+    std::thread::spawn(step).join().expect("it is measured")
+}
+
+/// What the figures were taken on.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "{model}, {cores} cores, Linux {}",
+        read("/proc/sys/kernel/osrelease").trim()
+    )
 }

@@ -1,0 +1,151 @@
+//! The cost of a turn of a loop inside the script: one request runs the loop, and the time until
+//! its answer is divided by the turns.
+//!
+//! A [`Bench`] is one server with several loops, of which the first does nothing: its time is taken
+//! off the others. They take turns in rounds, so that what else the machine does hits all of them.
+
+use std::time::Instant;
+
+use super::host::{Client, Config, Kamailio, Request, SERVER, isolate};
+use super::report::{Row, median};
+
+/// Rounds of which the median counts.
+const ROUNDS: usize = 7;
+/// Turns in the body of the loop.
+pub const UNROLLED: usize = 10;
+
+/// One loop.
+pub struct Loop {
+    /// Unique in its server; letters and digits. The request names it.
+    pub id: String,
+    /// What the report calls it.
+    pub name: String,
+    /// The script's lines for [`UNROLLED`] turns.
+    pub body: String,
+    /// Turns in one round.
+    pub turns: usize,
+    /// Turns that fill the tables before the first round.
+    pub warm: usize,
+    /// Workers that run the loop at once.
+    pub workers: usize,
+}
+
+impl Loop {
+    /// The same line, unrolled.
+    pub fn of(id: &str, name: &str, line: &str, turns: usize) -> Loop {
+        Loop {
+            id: id.into(),
+            name: name.into(),
+            body: format!("{line}\n").repeat(UNROLLED),
+            turns,
+            warm: turns,
+            workers: 1,
+        }
+    }
+
+    /// One line for each of ten hosts of a network, whose last number stands for `{}`.
+    pub fn over_hosts(id: &str, name: &str, line: &str, turns: usize) -> Loop {
+        let lines = (1..=UNROLLED).map(|host| line.replace("{}", &host.to_string()) + "\n");
+        Loop {
+            body: lines.collect(),
+            ..Loop::of(id, name, "", turns)
+        }
+    }
+
+    fn script(&self) -> String {
+        let Loop {
+            id, body, turns, ..
+        } = self;
+        let rounds = turns / UNROLLED;
+        format!(
+            "if ($rU == \"{id}\") {{\n$var(i) = 0;\n\
+             while ($var(i) < {rounds}) {{\n$var(i) = $var(i) + 1;\n{body}}}\n}}\n"
+        )
+    }
+
+    /// Nanoseconds of one turn.
+    fn run(&self, method: &str) -> f64 {
+        let request = Request::new(method, &format!("sip:{}@{SERVER}", self.id))
+            .header("To", &format!("<sip:7000@{SERVER}>"));
+        let mut clients: Vec<Client> = (0..self.workers)
+            .map(|number| Client::udp(&format!("10.255.0.{}", number + 1)))
+            .collect();
+        let start = Instant::now();
+        for client in &mut clients {
+            client.send(&request);
+        }
+        for client in &mut clients {
+            let answer = super::host::wait_for("the end of the loop", || client.receive());
+            assert_eq!(answer.code(), 200, "{}", self.name);
+        }
+        start.elapsed().as_nanos() as f64 / self.turns as f64
+    }
+}
+
+/// A server and its loops; the first loop is the empty one.
+pub struct Bench {
+    pub part: &'static str,
+    pub config: Config,
+    pub loops: Vec<Loop>,
+    pub method: &'static str,
+    /// Commands of the operator, before the first loop.
+    pub orders: Vec<Vec<String>>,
+}
+
+impl Bench {
+    pub fn new(part: &'static str, config: Config, loops: Vec<Loop>) -> Bench {
+        Bench {
+            part,
+            config,
+            loops,
+            method: "OPTIONS",
+            orders: Vec::new(),
+        }
+    }
+
+    /// Runs them all; a row for each loop but those named `empty`, less the last empty one before it.
+    pub fn measure(self) -> Vec<Row> {
+        isolate();
+        let Bench {
+            part,
+            config,
+            loops,
+            method,
+            orders,
+        } = self;
+        let route: String = loops.iter().map(Loop::script).collect();
+        let config = config
+            .memory_manager("fm")
+            .extra("max_while_loops=100000000")
+            .route(&(route + "sl_send_reply(\"200\", \"OK\");\n"));
+        let server = Kamailio::start(config);
+        for order in &orders {
+            let words: Vec<&str> = order.iter().map(String::as_str).collect();
+            let done = server.kamcmd(&words);
+            assert!(done.is_ok(), "{order:?}: {done:?}");
+        }
+        for each in &loops {
+            for _ in 0..each.warm.div_ceil(each.turns) {
+                each.run(method);
+            }
+        }
+        let mut times = vec![Vec::new(); loops.len()];
+        for _ in 0..ROUNDS {
+            for (times, each) in times.iter_mut().zip(&loops) {
+                times.push(each.run(method));
+            }
+        }
+        server.stop();
+        let mut empty = 0.0;
+        let mut rows = Vec::new();
+        for (times, each) in times.into_iter().zip(loops) {
+            if each.name == "empty" {
+                empty = median(&times);
+                continue;
+            }
+            let rounds = times.iter().map(|time| (time - empty).max(0.0)).collect();
+            rows.push(Row::new(part, &each.name, "ns", rounds));
+        }
+        rows
+    }
+}
