@@ -8,13 +8,13 @@ use std::net::IpAddr;
 
 use crate::content;
 use crate::engine::decide::{decide, depends_on_content};
-use crate::engine::facts::{Facts, Standing};
+use crate::engine::facts::{Facts, Now, Standing};
 use crate::engine::policy::method_bit;
 use crate::engine::verdict::{Change, Decision, Reason, Verdict};
 use crate::event_routes;
 use crate::kamailio::{Arg, Message, PvValue};
 use crate::lists::Membership;
-use crate::memory::{Last, memory, remember};
+use crate::memory::{self, Last};
 use crate::node::{Node, node, seconds_left};
 use crate::offences::{self, Report};
 use crate::orders;
@@ -33,29 +33,29 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     }
     let (address, given) = address(node, message, args);
     let key = node.key(address);
-    if let Some(known) = memory(message, |last| last.key.source == key.source) {
-        return known.code;
+    if let Some(code) = memory::answer(message, key) {
+        return code;
     }
     if !message.is_first_seen() {
         return YES; // it was counted when it came in, in another process
     }
-    let (mut facts, lists) = facts(node, message, address, given, key);
-    let standing = node.ledger.standing(key, facts.now);
+    let (place, now) = ((address, key), node.now());
+    let lists = node.membership(address, now);
+    let mut facts = facts(node, message, place, now, &lists);
+    // A handshake validates the address of the connection, not one that a header names.
+    facts.validated &= !given;
+    let mut standing = node.ledger.standing(key, now);
     // Only where somebody may be muted is it worth asking who this claims to be.
     facts.muted = standing.mutes
         && user(node, message, &[]).is_some_and(|user| node.ledger.muted(key, user, facts.now));
-    let standing = lists.join(standing, facts.now, facts.shadow);
+    lists.join(&mut standing, now, facts.shadow);
     if node.policy.agent_check && depends_on_content(&facts, &standing) {
         facts.scanner = content::is_scanner(node, message);
     }
-    let decision = decide(
-        &node.policy,
-        &facts,
-        &standing,
-        &mut node.meters(key, facts.now),
-    );
-    let place = (address, key);
-    let mut decision = apply(node, message, &facts, place, &standing, decision);
+    let mut decision = decide(&node.policy, &facts, &standing, &mut node.meters(key, now));
+    if decision.change != Change::None {
+        decision = apply(node, message, &facts, place, &standing, decision);
+    }
     if decision.verdict == Verdict::Allow
         && content::is_guess(node, message, &facts, &standing, key)
     {
@@ -69,15 +69,19 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         decision = Decision { shadowed, ..struck };
     }
     count(node, &decision, facts.shadow);
-    top::note(node, key, facts.now, &decision, facts.shadow);
+    top::note(node, key, now, &decision, facts.shadow);
     let code = effective(decision.verdict, facts.shadow);
-    remember(
+    let Decision {
+        verdict, reason, ..
+    } = decision;
+    memory::remember(
         message,
         Last {
             address,
             key,
             code,
-            decision,
+            verdict,
+            reason,
         },
     );
     code
@@ -90,8 +94,8 @@ pub fn is_whitelisted(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let (key, now) = (node.key(address), node.now());
     let lists = node.membership(address, now);
     let entry = || {
-        let standing = node.ledger.standing(key, now);
-        let standing = lists.join(standing, now, node.status.shadow());
+        let mut standing = node.ledger.standing(key, now);
+        lists.join(&mut standing, now, node.status.shadow());
         standing.whitelisted(now)
     };
     answer(node.is_own(address) || lists.listed || entry())
@@ -106,8 +110,8 @@ pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     if node.is_own(address) || lists.listed {
         return NO;
     }
-    let standing = node.ledger.standing(key, now);
-    let standing = lists.join(standing, now, node.status.shadow());
+    let mut standing = node.ledger.standing(key, now);
+    lists.join(&mut standing, now, node.status.shadow());
     answer(standing.banned(now, false) && !standing.whitelisted(now))
 }
 
@@ -124,19 +128,19 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
     if let (Some(event), Some(name)) = (event_routes::current(), name) {
         return event_routes::variable(node, &event, name);
     }
-    let Some(last) = memory(message, |_| true) else {
+    let Some(last) = memory::newest(message) else {
         return PvValue::Null;
     };
     let now = node.now();
     let standing = node.standing(last.address, last.key, now);
     match name {
         Some(&"ip") => last.key.source.to_string().into(),
-        Some(&"verdict") => PvValue::Int(i64::from(last.decision.verdict.code())),
-        Some(&"reason") if last.decision.reason == Reason::AGENT => {
+        Some(&"verdict") => PvValue::Int(i64::from(last.verdict.code())),
+        Some(&"reason") if last.reason == Reason::AGENT => {
             let pattern = content::agent(node, message).map_or("", Pattern::text);
             format!("agent:{pattern}").into()
         }
-        Some(&"reason") => node.reason_text(last.decision.reason).into(),
+        Some(&"reason") => node.reason_text(last.reason).into(),
         Some(&"ban_ttl") => PvValue::Int(match standing.banned(now, true) {
             true => seconds_left(standing.ban.until, now),
             false => 0,
@@ -148,6 +152,7 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
 }
 
 /// Writes the change of a decision down. Who was too late to make a ban was denied by one.
+#[cold]
 pub fn apply(
     node: &Node,
     message: &Message<'_>,
@@ -198,30 +203,27 @@ pub fn apply(
     }
 }
 
-/// What the rules are told of a request, and what the lists say of its address.
+/// What the rules are told of a request, and of its address by the lists.
+#[inline]
 pub fn facts(
     node: &Node,
     message: &Message<'_>,
-    address: IpAddr,
-    given: bool,
-    key: Key,
-) -> (Facts, Membership) {
-    let now = node.now();
-    let lists = node.membership(address, now);
-    let facts = Facts {
+    (address, key): (IpAddr, Key),
+    now: Now,
+    lists: &Membership,
+) -> Facts {
+    Facts {
         now,
         source: key.source,
         own: node.is_own(address),
         listed: lists.listed,
-        // A handshake validates the address of the connection, not one that a header names.
-        validated: !given && message.transport().is_validated(),
+        validated: message.transport().is_validated(),
         method: method_bit(message.method()).unwrap_or(0),
         scanner: false,
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
         muted: false,
-    };
-    (facts, lists)
+    }
 }
 
 fn count(node: &Node, decision: &Decision, shadow: bool) {

@@ -27,7 +27,8 @@ pub fn explain(rpc: &mut Rpc<'_>) {
     let (key, now) = (node.key(address), node.now());
     let lists = node.membership(address, now);
     let shadow = node.status.shadow();
-    let standing = lists.join(node.ledger.standing(key, now), now, shadow);
+    let mut standing = node.ledger.standing(key, now);
+    lists.join(&mut standing, now, shadow);
     let facts = Facts {
         now,
         source: key.source,

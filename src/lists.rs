@@ -41,15 +41,15 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// What is known of a source, with what holds for the networks around it.
+    /// Adds what holds for the networks around a source to what is known of it.
     #[inline]
-    pub fn join(&self, standing: Standing, now: Now, shadow: bool) -> Standing {
+    pub fn join(&self, standing: &mut Standing, now: Now, shadow: bool) {
         if self.whitelist.is_none() && self.ban.is_none() {
-            return standing;
+            return;
         }
         let whitelisted_until = self.whitelist.map_or(0, |network| network.until);
         let ban = self.ban.map(|network| network.ban()).unwrap_or_default();
-        standing.within_networks(whitelisted_until, ban, now, shadow)
+        standing.within_networks(whitelisted_until, ban, now, shadow);
     }
 }
 

@@ -275,9 +275,10 @@ impl Node {
 
     /// What is known of an address: of its source, and of the networks around it.
     pub fn standing(&self, address: IpAddr, key: Key, now: Now) -> Standing {
-        let standing = self.ledger.standing(key, now);
+        let mut standing = self.ledger.standing(key, now);
         self.membership(address, now)
-            .join(standing, now, self.status.shadow())
+            .join(&mut standing, now, self.status.shadow());
+        standing
     }
 
     /// Bans that hold: of sources, as the last sweep counted them, and of networks.

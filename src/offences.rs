@@ -84,7 +84,9 @@ fn offend(node: &Node, message: &Message<'_>, report: Report) -> i32 {
     }
     let address = message.source_ip();
     let key = node.key(address);
-    let (mut facts, lists) = facts(node, message, address, false, key);
+    let now = node.now();
+    let lists = node.membership(address, now);
+    let mut facts = facts(node, message, (address, key), now, &lists);
     // Credentials that answer our challenge came from who received it.
     facts.validated |= report.reason == Reason::AUTH;
     let before = node.ledger.standing(key, facts.now);
@@ -117,8 +119,8 @@ pub fn struck(
         user,
     } = report;
     node.count(Count::Strikes, u64::from(weight));
-    let standing = node.ledger.strike(key, user, weight, facts.now);
-    let standing = lists.join(standing, facts.now, facts.shadow);
+    let mut standing = node.ledger.strike(key, user, weight, facts.now);
+    lists.join(&mut standing, facts.now, facts.shadow);
     let user_strikes = user.map_or(0, |user| node.ledger.user_strikes(key, user, facts.now));
     let reported = Offence {
         reason,

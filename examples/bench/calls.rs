@@ -65,6 +65,12 @@ pub fn hot() -> Vec<Row> {
             "10.4.0",
             "sec_check",
         ),
+        Loop::of(
+            "own",
+            "sec_is_banned, the request's own source",
+            "sec_is_banned();",
+            TURNS,
+        ),
         hosts(
             "isbanned",
             "sec_is_banned, ten sources",

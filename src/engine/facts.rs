@@ -174,19 +174,13 @@ impl Origin {
 }
 
 impl Standing {
-    /// The same with what holds for a network around the source: the end of its whitelist entry
+    /// Adds what holds for a network around the source: the end of its whitelist entry
     /// (0: there is none) and its ban (one that has ended: there is none).
     ///
     /// A source that went over the ceiling of such an entry has lost it for itself, as long as its
     /// cool-down or the ban for it lasts; the entry stays for the others. A ban of its own speaks
     /// before one of the network.
-    pub fn within_networks(
-        mut self,
-        whitelisted_until: u64,
-        ban: Ban,
-        now: Now,
-        shadow: bool,
-    ) -> Standing {
+    pub fn within_networks(&mut self, whitelisted_until: u64, ban: Ban, now: Now, shadow: bool) {
         let banned = self.banned(now, shadow);
         if !self.has_lost_networks(now, shadow) {
             self.whitelisted_until = self.whitelisted_until.max(whitelisted_until);
@@ -194,7 +188,6 @@ impl Standing {
         if !banned && ban.until > now.ms() && (!ban.shadow || shadow) {
             self.ban = ban;
         }
-        self
     }
 
     /// Whether whitelist entries of networks are void for this source, because it went over the
@@ -234,6 +227,11 @@ impl Standing {
 mod tests {
     use super::*;
 
+    fn within(mut standing: Standing, until: u64, ban: Ban, now: Now, shadow: bool) -> Standing {
+        standing.within_networks(until, ban, now, shadow);
+        standing
+    }
+
     fn at(ms: u64) -> Now {
         Now::from_ns(ms * 1_000_000)
     }
@@ -249,10 +247,10 @@ mod tests {
     #[test]
     fn what_holds_for_a_network_holds_for_its_sources() {
         let network = ban(50, Reason::MANUAL);
-        let standing = Standing::default().within_networks(90, network, at(10), false);
+        let standing = within(Standing::default(), 90, network, at(10), false);
         assert!(standing.whitelisted(at(10)) && standing.banned(at(10), false));
         assert_eq!(standing.ban, network);
-        let over = Standing::default().within_networks(0, network, at(50), false);
+        let over = within(Standing::default(), 0, network, at(50), false);
         assert_eq!(over, Standing::default());
     }
 
@@ -264,9 +262,9 @@ mod tests {
             ..Standing::default()
         };
         let network = ban(50, Reason::MANUAL);
-        let standing = own.within_networks(90, network, at(10), false);
+        let standing = within(own, 90, network, at(10), false);
         assert_eq!((standing.whitelisted_until, standing.ban), (100, own.ban));
-        let later = own.within_networks(FOREVER, network, at(30), false);
+        let later = within(own, FOREVER, network, at(30), false);
         assert_eq!((later.whitelisted_until, later.ban), (FOREVER, network));
     }
 
@@ -277,7 +275,7 @@ mod tests {
             ..ban(50, Reason::MANUAL)
         };
         for shadow in [true, false] {
-            let standing = Standing::default().within_networks(0, network, at(10), shadow);
+            let standing = within(Standing::default(), 0, network, at(10), shadow);
             assert_eq!(standing.banned(at(10), shadow), shadow);
         }
     }
@@ -297,7 +295,7 @@ mod tests {
             ..Standing::default()
         };
         let whitelisted = |standing: Standing, ms| {
-            let joined = standing.within_networks(FOREVER, Ban::default(), at(ms), false);
+            let joined = within(standing, FOREVER, Ban::default(), at(ms), false);
             joined.whitelisted(at(ms))
         };
         assert!(!whitelisted(cooling, 59) && whitelisted(cooling, 60));

@@ -43,11 +43,9 @@ impl Keys {
     /// The place of a source: all tables derive theirs from it.
     #[inline]
     pub fn source(&self, source: Source) -> u64 {
-        let mut hasher = self.table;
-        let bits = source.bits();
-        hasher.write_u64((bits >> 64) as u64 ^ u64::from(source.length()));
-        hasher.write_u64(bits as u64);
-        hasher.finish()
+        // The upper half of a prefix has room for its length.
+        let bits = source.bits() ^ u128::from(source.length()) << 64;
+        self.table.hash(&bits.to_le_bytes())
     }
 
     /// The place of a counter's key.
