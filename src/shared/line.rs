@@ -121,13 +121,15 @@ mod tests {
 #[cfg(all(test, loom))]
 mod model {
     use super::*;
+    use crate::shared::exploration::explore;
+
+    /// A model with fewer executions than this has explored nothing.
+    const EXECUTIONS_MIN: usize = 30;
 
     /// Whoever reads while another writes sees one of the two lines, or none.
     #[test]
     fn model_a_line_is_never_torn() {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(|| {
+        explore(3, EXECUTIONS_MIN, || {
             let words: Vec<AtomicU64> = (0..3).map(|_| AtomicU64::new(0)).collect();
             let line = Line::new(Box::leak(words.into_boxed_slice()));
             line.write(&[1; 16]);

@@ -5,9 +5,8 @@ use super::slot::State;
 use super::*;
 use crate::engine::facts::Now;
 use crate::engine::verdict::Reason;
+use crate::shared::exploration::explore;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 const EARLY: u64 = 1_000_000;
 
@@ -55,23 +54,10 @@ fn ban(until: u64) -> Ban {
 /// A model with fewer executions than this has explored nothing.
 const EXECUTIONS_MIN: usize = 5;
 
-fn explore(bound: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(bound);
-    let executions = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&executions);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        model();
-    });
-    let executions = executions.load(Relaxed);
-    assert!(executions >= EXECUTIONS_MIN, "only {executions} executions");
-}
-
 /// A strike on a record that the agent is just retiring is not lost.
 #[test]
 fn model_a_change_survives_the_sweep() {
-    explore(2, || {
+    explore(2, EXECUTIONS_MIN, || {
         let ledger = ledger(2);
         ledger.ban(key(1), at(1), ban(10), false).unwrap();
         let sweeper = loom::thread::spawn(move || ledger.for_agent().sweep(at(EARLY)));
@@ -85,7 +71,7 @@ fn model_a_change_survives_the_sweep() {
 /// A ban never lands on the address that took over the record meanwhile.
 #[test]
 fn model_a_late_ban_never_hits_the_next_owner() {
-    explore(2, || {
+    explore(2, EXECUTIONS_MIN, || {
         let ledger = ledger(1);
         let Ok((slot, meta)) = ledger.find_or_insert(key(1), None, Class::Ban, at(1)) else {
             panic!("an empty ledger has room")
@@ -108,7 +94,7 @@ fn model_a_late_ban_never_hits_the_next_owner() {
 /// Two processes that insert the same address at once lose neither's strike.
 #[test]
 fn model_two_insertions_of_one_address_count_both() {
-    explore(2, || {
+    explore(2, EXECUTIONS_MIN, || {
         let ledger = ledger(2);
         let other = loom::thread::spawn(move || {
             ledger.strike(key(1), None, 1, at(1));
@@ -122,7 +108,7 @@ fn model_two_insertions_of_one_address_count_both() {
 /// A reader beside an insertion sees the ban of the right address or none.
 #[test]
 fn model_a_reader_sees_whole_keys() {
-    explore(2, || {
+    explore(2, EXECUTIONS_MIN, || {
         let ledger = ledger(1);
         ledger.ban(key(1), at(1), ban(10), false).unwrap();
         let writer = loom::thread::spawn(move || ledger.ban(key(2), at(50), ban(EARLY), false));
@@ -140,7 +126,7 @@ fn model_a_reader_sees_whole_keys() {
 /// its successor.
 #[test]
 fn model_recovery_leaves_workers_records_alone() {
-    explore(2, || {
+    explore(2, EXECUTIONS_MIN, || {
         let ledger = ledger(1);
         ledger.ban(key(1), at(1), ban(10), false).unwrap();
         let (slot, live) = ledger.find(key(1), None).expect("it was just made");

@@ -6,8 +6,7 @@
 //! model would shrink to one execution. [`explore`] makes sure that it does not.
 
 use super::*;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use crate::shared::exploration::explore;
 
 /// A model with fewer executions than this has explored nothing.
 const EXECUTIONS_MIN: usize = 30;
@@ -38,23 +37,10 @@ fn is_whole(list: &[u64], values: std::ops::RangeInclusive<u64>) -> bool {
     list.len() == LENGTH && list[0] == list[1] && values.contains(&list[0])
 }
 
-fn explore(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    let executions = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&executions);
-    builder.check(move || {
-        counted.fetch_add(1, Relaxed);
-        model();
-    });
-    let executions = executions.load(Relaxed);
-    assert!(executions >= EXECUTIONS_MIN, "only {executions} executions");
-}
-
 /// A reader sees one whole publication, also if the writer comes round to its arena meanwhile.
 #[test]
 fn model_a_reader_sees_one_whole_publication() {
-    explore(|| {
+    explore(3, EXECUTIONS_MIN, || {
         let snapshot = snapshot();
         let mut writer = snapshot.writer();
         let writer = loom::thread::spawn(move || {
@@ -74,7 +60,7 @@ fn model_a_reader_sees_one_whole_publication() {
 /// What a killed writer left half written is never seen, while its successor writes over it.
 #[test]
 fn model_a_killed_writer_leaves_nothing_to_see() {
-    explore(|| {
+    explore(3, EXECUTIONS_MIN, || {
         let snapshot = snapshot();
         publish(&mut snapshot.writer(), 1);
         let half_written = &snapshot.arena(2)[SECTIONS_MAX];
@@ -96,7 +82,7 @@ fn model_a_killed_writer_leaves_nothing_to_see() {
 /// Time does not run backwards: who has seen a publication never sees an earlier one.
 #[test]
 fn model_a_reader_never_goes_back() {
-    explore(|| {
+    explore(3, EXECUTIONS_MIN, || {
         let snapshot = snapshot();
         publish(&mut snapshot.writer(), 1);
         let mut writer = snapshot.writer();
