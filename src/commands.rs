@@ -67,7 +67,7 @@ pub fn unban(rpc: &mut Rpc<'_>) {
         return;
     };
     let outcome = match target {
-        Target::Address(address) => Ok(orders::unban(node, address, BY)),
+        Target::Address(address) => networks::unban_address(node, address, BY),
         Target::Network(prefix) => networks::unban(node, prefix, BY),
     };
     let shown = shown(node, target);

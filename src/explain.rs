@@ -58,7 +58,9 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         ban(node, &mut reply, &standing, &lists, now);
     }
     if let Some(network) = lists.whitelist {
-        reply.text(c"whitelisted_network", &network.prefix.to_string());
+        reply
+            .text(c"whitelisted_network", &network.prefix.to_string())
+            .text(c"whitelisted_network_origin", network.origin.word());
     }
     if is_known(&standing) {
         state(node, &mut reply, &standing, now);

@@ -107,13 +107,13 @@
 //! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
 //! * `agent/supervisor.rs`: its parent.
 //! * `agent/journal.rs`: the one voice: the log line of each change.
-//! * `agent/networks.rs`: orders about networks carried out, lists published, files read anew.
-//!   `book.rs`: its book of networks.
+//! * `agent/networks.rs`: lists published, files read anew. `books.rs`: what orders and keys do to the
+//!   books of networks. `book.rs`: one of them.
 //! * `agent/link.rs`: the connection to Redis.
 //! * `agent/metrics.rs`: statistics, pushed to statsd and Graphite.
 //! * `agent/blocklist.rs`: the bans that hold, for others. `agent/export.rs`: as a file.
 //!   `agent/firewall.rs`: in sets of nftables, through the program that `agent/nft.rs` runs.
-//! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger.
+//! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger and the books.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
 //! * `agent/rdns.rs`: reverse DNS, which ends the waiting of those who are held.
@@ -162,6 +162,7 @@
 //! * `shared/line.rs`: a few bytes that one process writes and others read. `shared/hosts.rs`: names
 //!   that reverse DNS gave. `shared/names.rs`: names in the whitelist, and their addresses.
 //! * `shared/notes.rs`: short texts from the agent for `sec.status`.
+//! * `shared/exploration.rs`: how the models for loom are run.
 //!
 //! Architecture invariant: everything in shared memory is a word of atomics. No lock, no pointer, no
 //! heap type; zeros are the valid empty state.

@@ -59,14 +59,20 @@ pub fn whitelist(rpc: &mut Rpc<'_>) {
         "sec.whitelist",
         Section::Whitelist,
         |standing, now| standing.whitelisted(now),
-        |rpc, _, entry, now| {
-            let (ip, until) = match entry {
+        |rpc, node, entry, now| {
+            let (ip, origin, until) = match entry {
                 Entry::Name(name) => return show_name(rpc, name, now),
-                Entry::Network(network) => (network.prefix.to_string(), network.until),
-                Entry::Source(source, standing) => (source.to_string(), standing.whitelisted_until),
+                Entry::Network(network) => {
+                    (network.prefix.to_string(), network.origin, network.until)
+                }
+                Entry::Source(source, standing) => {
+                    let origin = node.ledger.whitelisted_by(node.key_of(*source));
+                    (source.to_string(), origin, standing.whitelisted_until)
+                }
             };
             rpc.structure()
                 .text(c"ip", &ip)
+                .text(c"origin", origin.word())
                 .int(c"ttl", seconds_left(until, now));
         },
     );

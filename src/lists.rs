@@ -147,6 +147,11 @@ impl Lists {
         found.ok().flatten()
     }
 
+    /// All rows of a section, in the order of their prefixes, those included that do not hold.
+    pub fn rows(&self, section: Section) -> Vec<Network> {
+        self.walk(section, |rows| rows.collect())
+    }
+
     /// How many networks of a section hold.
     pub fn count(&self, section: Section, now: Now) -> u64 {
         self.page(section, now, usize::MAX, 0).0
@@ -161,17 +166,28 @@ impl Lists {
         offset: usize,
         count: usize,
     ) -> (u64, Vec<Network>) {
-        let read = self.snapshot.read(&[section], |view| {
-            let networks = view.networks(section)?;
+        self.walk(section, |rows| {
             let mut all = 0;
             let mut page = Vec::new();
-            for network in networks.iter().filter(|network| network.holds(now, true)) {
+            for network in rows.filter(|network| network.holds(now, true)) {
                 if all >= offset && page.len() < count {
                     page.push(network);
                 }
                 all += 1;
             }
-            Some((all as u64, page))
+            (all as u64, page)
+        })
+    }
+
+    /// What `look` finds in the rows of a section; nothing if they cannot be read.
+    fn walk<T: Default>(
+        &self,
+        section: Section,
+        look: impl Fn(&mut dyn Iterator<Item = Network>) -> T,
+    ) -> T {
+        let read = self.snapshot.read(&[section], |view| {
+            let networks = view.networks(section)?;
+            Some(look(&mut networks.iter()))
         });
         read.ok().flatten().unwrap_or_default()
     }
@@ -209,6 +225,7 @@ mod tests {
             reason: Reason::MANUAL,
             origin: Origin::Operator,
             shadow: false,
+            pending: false,
         }
     }
 

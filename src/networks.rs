@@ -10,7 +10,7 @@ use crate::cidr::{Prefix, PrefixError};
 use crate::engine::facts::Origin;
 use crate::engine::verdict::Reason;
 use crate::node::Node;
-use crate::orders::{Refusal, checked};
+use crate::orders::{self, Refusal, checked};
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::snapshot::Section;
 use crate::source::Source;
@@ -34,11 +34,32 @@ pub enum Target {
 /// What is wrong with the text.
 pub fn target(text: &str, ipv6_prefix: u8) -> Result<Target, PrefixError> {
     let (prefix, _) = Prefix::parse(text)?;
-    let source = !prefix.is_ipv4() && prefix.length() == ipv6_prefix;
-    Ok(match prefix.is_address() || source {
+    let address = prefix.is_address() || is_source(prefix, ipv6_prefix);
+    Ok(match address {
         true => Target::Address(prefix.first_address()),
         false => Target::Network(prefix),
     })
+}
+
+/// Whether a prefix is just one source.
+pub fn is_source(prefix: Prefix, ipv6_prefix: u8) -> bool {
+    let length = if prefix.is_ipv4() { 32 } else { ipv6_prefix };
+    prefix.length() == length
+}
+
+/// Whether a network is small enough for a section.
+///
+/// # Errors
+/// [`Refusal::Short`].
+pub fn check_length(node: &Node, section: Section, prefix: Prefix) -> Result<(), Refusal> {
+    let (parameter, shortest) = match section {
+        Section::Bans => ("ban_min_prefix", node.ban_min_prefix),
+        _ => ("whitelist_min_prefix", node.whitelist_min_prefix),
+    };
+    match shortest.allows(prefix) {
+        true => Ok(()),
+        false => Err(Refusal::Short(parameter, shortest)),
+    }
 }
 
 /// Bans a network for `seconds` (0: `ban_time`). Addresses in it that are whitelisted, or the
@@ -55,16 +76,9 @@ pub fn ban(
 ) -> Result<(), Refusal> {
     let seconds = checked(seconds, node.policy.bans.first)?;
     let now = node.now();
-    if !node.ban_min_prefix.allows(prefix) {
-        return Err(Refusal::Short("ban_min_prefix", node.ban_min_prefix));
-    }
-    if node.lists.cover(prefix) {
-        return Err(Refusal::Listed);
-    }
-    let whitelisted = node.lists.network_around(Section::Whitelist, prefix, now);
-    if whitelisted.is_some() {
-        return Err(Refusal::Whitelisted);
-    }
+    check_length(node, Section::Bans, prefix)?;
+    let around = || node.lists.network_around(Section::Whitelist, prefix, now);
+    orders::unless_free(node.lists.cover(prefix), || around().is_some())?;
     let shadow = node.status.shadow();
     let event = Event {
         reason,
@@ -84,6 +98,21 @@ pub fn unban(node: &Node, prefix: Prefix, origin: Origin) -> Result<bool, Refusa
     take_back(node, Section::Bans, Kind::UnbanNetwork, prefix, origin)
 }
 
+/// Lifts the ban of an address, as [`orders::unban`], and also that of the one IPv6 address alone,
+/// which only a key in Redis can make.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn unban_address(node: &Node, address: IpAddr, origin: Origin) -> Result<bool, Refusal> {
+    let lifted = orders::unban(node, address, origin);
+    let alone = Prefix::from(address);
+    let banned = node.lists.network_of(Section::Bans, alone, node.now());
+    match banned {
+        Some(_) => unban(node, alone, origin),
+        None => Ok(lifted),
+    }
+}
+
 /// Whitelists a network for `seconds` (0: `whitelist_time`; `None`: until it is removed), and
 /// cancels the bans in it.
 ///
@@ -99,10 +128,7 @@ pub fn whitelist_add(
         Some(seconds) => checked(seconds, node.policy.whitelist_time)?,
         None => Event::FOREVER,
     };
-    let shortest = node.whitelist_min_prefix;
-    if !shortest.allows(prefix) {
-        return Err(Refusal::Short("whitelist_min_prefix", shortest));
-    }
+    check_length(node, Section::Whitelist, prefix)?;
     let event = Event::new(Kind::WhitelistNetwork, prefix.source(), origin);
     order_entry(node, Section::Whitelist, &Event { seconds, ..event })
 }
@@ -158,10 +184,12 @@ fn about(node: &Node, section: Section, network: Source) -> u64 {
 }
 
 fn order(node: &Node, event: &Event) -> Result<(), Refusal> {
-    if !node.has_agent(node.now()) {
+    let now = node.now();
+    if !node.has_agent(now) {
         return Err(Refusal::NoAgent);
     }
-    if node.order(event) {
+    let at = now.ms();
+    if node.order(&Event { at, ..*event }) {
         Ok(())
     } else {
         Err(Refusal::Busy)

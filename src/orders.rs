@@ -117,10 +117,21 @@ pub fn ban(
 
 fn may_ban(node: &Node, address: IpAddr, key: Key, now: Now) -> Result<(), Refusal> {
     if node.is_own(address) {
-        Err(Refusal::Own)
-    } else if node.membership(address, now).listed {
+        return Err(Refusal::Own);
+    }
+    let listed = node.membership(address, now).listed;
+    let whitelisted = || node.standing(address, key, now).whitelisted(now);
+    unless_free(listed, whitelisted)
+}
+
+/// What is always allowed, or whitelisted, is not banned by an order.
+///
+/// # Errors
+/// [`Refusal::Listed`], [`Refusal::Whitelisted`].
+pub fn unless_free(listed: bool, whitelisted: impl FnOnce() -> bool) -> Result<(), Refusal> {
+    if listed {
         Err(Refusal::Listed)
-    } else if node.standing(address, key, now).whitelisted(now) {
+    } else if whitelisted() {
         Err(Refusal::Whitelisted)
     } else {
         Ok(())

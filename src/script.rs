@@ -47,7 +47,7 @@ pub fn sec_unban(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
     let target = target(node, message, args);
     let outcome = match target {
-        Target::Address(address) => Ok(orders::unban(node, address, BY)),
+        Target::Address(address) => networks::unban_address(node, address, BY),
         Target::Network(prefix) => networks::unban(node, prefix, BY),
     };
     carried_out(node, target, "sec_unban", outcome)

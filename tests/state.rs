@@ -63,6 +63,66 @@ fn bans_entries_and_offenders_survive_a_restart() {
 }
 
 #[test]
+fn networks_survive_a_restart_unless_they_have_become_too_large() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    let node = Kamailio::start(config(&file));
+    wait_until_remembered(&node);
+    for network in ["10.1.0.0/16", "10.2.0.0/24", "2001:db8:9::/48"] {
+        node.kamcmd(&["sec.ban", network, "600", "toll fraud"])
+            .unwrap();
+    }
+    node.kamcmd(&["sec.whitelist_add", "10.3.0.0/16", "600"])
+        .unwrap();
+    wait_until("all to hold", || {
+        node.stat("active_bans") == 3 && verdict("10.3.0.1") == 2
+    });
+    node.kamcmd(&["sec.unban", "10.2.0.0/24"]).unwrap();
+    wait_until("one to be lifted", || verdict("10.2.0.1") == 1);
+    node.stop();
+
+    let node = Kamailio::start(config(&file));
+    wait_until("all to hold again", || {
+        node.stat("active_bans") == 2 && verdict("10.3.0.1") == 2
+    });
+    assert_eq!((verdict("10.1.0.1"), verdict("10.2.0.1")), (-1, 1));
+    let listed = node.kamcmd(&["sec.bans"]).unwrap();
+    for part in [
+        "10.1.0.0/16",
+        "2001:db8:9::/48",
+        "toll fraud",
+        "origin: operator",
+    ] {
+        assert!(listed.contains(part), "{listed}");
+    }
+    node.stop();
+
+    let narrow = config(&file).param("ban_min_prefix", "24/48");
+    let node = Kamailio::start(narrow);
+    wait_until("the rest to hold", || verdict("10.3.0.1") == 2);
+    assert_eq!((verdict("10.1.0.1"), node.stat("active_bans")), (1, 1));
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_read() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    let content = "sec-state 1\nban 198.51.100.7 0 never operator true old\nend 1\n";
+    fs::write(&file, content).unwrap();
+    let node = Kamailio::start(config(&file));
+    wait_until_remembered(&node);
+    assert_eq!(verdict(OFFENDER), -1);
+    node.stop();
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.starts_with("sec-state 2\n") && text.contains(OFFENDER),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_was_lifted_stays_lifted_when_the_agent_is_replaced() {
     isolate();
     let directory = tempfile::tempdir().unwrap();

@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::cidr::Prefix;
+use crate::cidr::{Prefix, PrefixError};
 use crate::config::Redis;
+use crate::networks::is_source;
+use crate::shared::snapshot::Section;
 use crate::source::Source;
 
 /// The cool-downs of revoked entries.
@@ -29,6 +31,20 @@ pub enum Kind {
     Revoked,
 }
 
+/// The kinds that may be about networks, and where those are written down.
+pub const NETWORKS: [(Kind, Section); 2] = [
+    (Kind::Ban, Section::Bans),
+    (Kind::Whitelist, Section::Whitelist),
+];
+
+impl Kind {
+    /// Where its networks are written down; `None` if it has none.
+    pub fn section(self) -> Option<Section> {
+        let found = NETWORKS.into_iter().find(|(kind, _)| *kind == self);
+        found.map(|(_, section)| section)
+    }
+}
+
 /// Whom a key is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -36,6 +52,16 @@ pub enum Target {
     Source(Source),
     /// A prefix wider than one, or one IPv6 address alone.
     Network(Prefix),
+}
+
+impl Target {
+    /// As a name in a key: no network is the same as a source.
+    pub fn source(self) -> Source {
+        match self {
+            Target::Source(source) => source,
+            Target::Network(prefix) => prefix.source(),
+        }
+    }
 }
 
 /// The names of keys.
@@ -66,41 +92,29 @@ impl Keys {
         ]
     }
 
-    /// What a key means; `Err` with its kind if the rest is no address, `None` if it is not ours.
-    pub fn read(&self, key: &[u8]) -> Option<Result<(Kind, Target), Kind>> {
+    /// What a key means; `Err` if the rest is no address, `None` if it is not ours.
+    pub fn read(&self, key: &[u8]) -> Option<Result<(Kind, Target), PrefixError>> {
         let (kind, rest) = self.prefixes().into_iter().find_map(|(kind, prefix)| {
             key.strip_prefix(prefix.as_bytes()).map(|rest| (kind, rest))
         })?;
-        Some(
-            self.target(kind, rest)
-                .map(|target| (kind, target))
-                .ok_or(kind),
-        )
+        Some(self.target(kind, rest).map(|target| (kind, target)))
     }
 
-    fn target(&self, kind: Kind, text: &[u8]) -> Option<Target> {
-        let text = std::str::from_utf8(text)
-            .ok()
-            .filter(|text| text.len() <= ADDRESS_MAX)?;
-        let (prefix, _) = Prefix::parse(text).ok()?;
+    fn target(&self, kind: Kind, text: &[u8]) -> Result<Target, PrefixError> {
+        let text = std::str::from_utf8(text).map_err(|_| PrefixError::Address)?;
+        if text.len() > ADDRESS_MAX {
+            return Err(PrefixError::Address);
+        }
+        let (prefix, _) = Prefix::parse(text)?;
         let source = prefix.source();
-        let one_source = source.length()
-            == if prefix.is_ipv4() {
-                128
-            } else {
-                self.ipv6_prefix
-            };
-        if one_source {
-            Some(Target::Source(source))
+        Ok(if is_source(prefix, self.ipv6_prefix) {
+            Target::Source(source)
         } else if prefix.is_address() && kind != Kind::Ban {
             // A customer's phone uses another address of the same prefix than his browser.
-            Some(Target::Source(Source::new(
-                source.address(),
-                self.ipv6_prefix,
-            )))
+            Target::Source(Source::new(source.address(), self.ipv6_prefix))
         } else {
-            Some(Target::Network(prefix))
-        }
+            Target::Network(prefix)
+        })
     }
 
     /// The key that a node writes.
@@ -205,7 +219,7 @@ mod tests {
         Keys::new(&Redis::default(), 64)
     }
 
-    fn read(key: &str) -> Option<Result<(Kind, Target), Kind>> {
+    fn read(key: &str) -> Option<Result<(Kind, Target), PrefixError>> {
         keys().read(key.as_bytes())
     }
 
@@ -248,19 +262,19 @@ mod tests {
 
     #[test]
     fn garbage_is_told_from_what_is_not_ours() {
-        for key in [
-            "white_list:",
-            "white_list:999.1.1.1",
-            "ban:x",
-            "ban:10.0.0.0/33",
+        for (key, error) in [
+            (&b"white_list:"[..], PrefixError::Address),
+            (b"white_list:999.1.1.1", PrefixError::Address),
+            (b"ban:x", PrefixError::Address),
+            (b"ban:10.0.0.0/33", PrefixError::Length),
+            (b"ban:\xff\xfe", PrefixError::Address),
+            (
+                &[&b"ban:"[..], &[b'1'; 9999]].concat(),
+                PrefixError::Address,
+            ),
         ] {
-            assert!(matches!(read(key), Some(Err(_))), "{key}");
+            assert_eq!(keys().read(key), Some(Err(error)), "{}", key.escape_ascii());
         }
-        assert_eq!(keys().read(b"ban:\xff\xfe"), Some(Err(Kind::Ban)));
-        assert_eq!(
-            keys().read(&[b"ban:".as_slice(), &[b'1'; 9999]].concat()),
-            Some(Err(Kind::Ban))
-        );
         assert_eq!(read("sec:events"), None);
         assert_eq!(read("other"), None);
     }

@@ -17,9 +17,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::journal::Journal;
 use super::keys::{FleetClock, Keys};
+use super::networks::Networks;
 use super::outbox::Outbox;
 use super::replica::{Entry, Replica};
-use crate::config::Redis;
 use crate::kamailio::log;
 use crate::node::Node;
 use crate::shared::events::Event;
@@ -54,14 +54,15 @@ pub struct Link {
 impl Link {
     pub fn new(
         node: &'static Node,
-        redis: &Redis,
         url: String,
         name: String,
         journal: Rc<RefCell<Journal>>,
         events: Receiver<Event>,
+        networks: Networks,
     ) -> Link {
-        let keys = Keys::new(redis, node.policy.ipv6_prefix);
-        let (replica, outbox) = (Replica::new(node, keys), Outbox::new(node, name));
+        let keys = Keys::new(&node.redis, node.policy.ipv6_prefix);
+        let replica = Replica::new(node, keys, networks.clone());
+        let outbox = Outbox::new(node, name, networks);
         Link {
             node,
             url,
@@ -221,7 +222,7 @@ impl Link {
                             self.journal.borrow_mut().write(&event, self.node.now());
                         }
                     }
-                    Err(()) => self.replica.nonsense(key),
+                    Err(()) => self.replica.nonsense(key, "is not a string"),
                 }
             }
             self.node.status.contact(self.node.now());

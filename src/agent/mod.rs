@@ -7,6 +7,7 @@
 
 mod blocklist;
 mod book;
+mod books;
 mod export;
 mod firewall;
 mod journal;
@@ -28,9 +29,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::unix::pipe::Receiver;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
@@ -41,6 +42,7 @@ use crate::kamailio::log;
 use crate::kamailio::process::{self, Pid};
 use crate::node::Node;
 use crate::shared::events::{Event, Kind, RECORD};
+use books::Books;
 use export::Export;
 use firewall::Firewall;
 use journal::Journal;
@@ -114,7 +116,9 @@ struct Agent {
     /// Tasks that run as long as the agent does.
     tasks: Vec<JoinHandle<()>>,
     /// To the link, if there is a fleet.
-    link: Option<(Sender<Event>, JoinHandle<()>)>,
+    link: Option<Sender<Event>>,
+    /// The other end of that, until the link is started.
+    fleet: Option<Receiver<Event>>,
     /// To reverse DNS, if names make exceptions.
     holds: Option<Sender<Event>>,
     /// Where a node without a fleet remembers.
@@ -129,13 +133,21 @@ impl Agent {
     fn new(node: &'static Node) -> Agent {
         let journal = Rc::new(RefCell::new(Journal::new(node)));
         let (names, wanted) = watch::channel(node.whitelist_names.clone());
+        let (link, fleet) = node
+            .redis
+            .url
+            .as_ref()
+            .map(|_| channel(EVENTS_AHEAD))
+            .unzip();
+        let books = Books::recover(node, Rc::clone(&journal), link.clone());
         Agent {
             node,
-            networks: Networks::recover(node, Rc::clone(&journal), names),
+            networks: Networks::recover(node, books, names),
             wanted,
             tasks: Vec::new(),
             journal,
-            link: None,
+            link,
+            fleet,
             holds: None,
             state: node.state_file.as_deref().map(StateFile::new),
             ticks: 0,
@@ -151,17 +163,17 @@ impl Agent {
         self.node.status.set_link(false);
         self.load_state();
         self.start_link();
-        self.tasks = vec![
+        self.tasks.extend([
             spawn_local(self.networks.clone().publish()),
             spawn_local(self.networks.clone().reload()),
             spawn_local(
                 Names::recover(self.node, self.networks.clone(), self.wanted.clone()).run(),
             ),
-        ];
+        ]);
         self.start_rdns();
         self.tasks.extend(metrics::start(self.node));
         self.start_outlets();
-        let events = Receiver::from_owned_fd(self.node.events.reader()?)?;
+        let events = pipe::Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -187,7 +199,7 @@ impl Agent {
             return;
         }
         if let Some(state) = &self.state {
-            match state.load(self.node) {
+            match state.load(self.node, &self.networks) {
                 Ok(text) => log::at(self.node.log_level, text),
                 Err(text) => log::error(text),
             }
@@ -196,21 +208,23 @@ impl Agent {
     }
 
     fn save_state(&mut self) {
-        let complaint = self.state.as_mut().and_then(|state| state.save(self.node));
+        let complaint = self
+            .state
+            .as_mut()
+            .and_then(|state| state.save(self.node, &self.networks));
         complaint.into_iter().for_each(log::error);
     }
 
     fn start_link(&mut self) {
         let node = self.node;
-        let Some(url) = node.redis.url.clone() else {
+        let (Some(url), Some(events)) = (node.redis.url.clone(), self.fleet.take()) else {
             return;
         };
         // Without a provider, TLS would panic; a second one changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (sender, events) = channel(EVENTS_AHEAD);
-        let journal = Rc::clone(&self.journal);
-        let link = Link::new(node, &node.redis, url, host_name(), journal, events);
-        self.link = Some((sender, spawn_local(link.run())));
+        let (journal, networks) = (Rc::clone(&self.journal), self.networks.clone());
+        let link = Link::new(node, url, host_name(), journal, events, networks);
+        self.tasks.push(spawn_local(link.run()));
     }
 
     fn start_outlets(&mut self) {
@@ -235,7 +249,7 @@ impl Agent {
     }
 
     /// Takes a batch of events from the pipe; whether there may be more.
-    fn take_events(&mut self, events: &Receiver) -> bool {
+    fn take_events(&mut self, events: &pipe::Receiver) -> bool {
         let mut buffer = [0; RECORD * BATCH];
         let Ok(length) = events.try_read(&mut buffer) else {
             return false;
@@ -250,7 +264,7 @@ impl Agent {
                     // A full queue loses nothing: the hold is found in the ledger.
                     let _ = holds.try_send(event);
                 }
-                if let Some((link, _)) = &self.link {
+                if let Some(link) = &self.link {
                     // A full queue loses a line of history; the change itself is marked.
                     let _ = link.try_send(event);
                 }
@@ -260,13 +274,6 @@ impl Agent {
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        if self
-            .link
-            .as_ref()
-            .is_some_and(|(_, task)| task.is_finished())
-        {
-            return Err(io::Error::other("the link to Redis has failed"));
-        }
         if self.tasks.iter().any(JoinHandle::is_finished) {
             return Err(io::Error::other("a task has failed"));
         }

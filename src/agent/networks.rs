@@ -1,9 +1,9 @@
-//! The agent's part in networks: carries out the orders about them, keeps the books, and publishes
-//! them for all processes.
+//! The agent's part in networks: has the orders about them carried out, and publishes the books for
+//! all processes.
 //!
 //! Two tasks of the agent: one publishes, at once after a pause and then at most every 50 ms, and
-//! ends what has ended; the other reads `whitelist_file` anew when it is told to. A book that does not
-//! fit is put back to what is published, and that is said.
+//! takes out what has ended; the other reads `whitelist_file` anew when it is told to. Of a book that
+//! does not fit, what came last is left out, and that is said.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,43 +14,41 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::book::Book;
-use super::journal::Journal;
+use super::books::Books;
 use crate::cidr::{Prefix, PrefixMap};
 use crate::commands::WHITELIST_FILE;
 use crate::config::WhitelistSources;
 use crate::domain::Domain;
-use crate::engine::facts::{FOREVER, Now, Origin};
 use crate::kamailio::log;
 use crate::node::Node;
-use crate::orders;
 use crate::shared::events::{Event, Kind};
 use crate::shared::notes::Note;
-use crate::shared::snapshot::{Network, Section, TooLarge, Writer, prefix_words};
+use crate::shared::snapshot::{Section, TooLarge, Writer, prefix_words};
 use crate::shared::statistics::Count;
 
 /// Between two publications, if they are quick.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A pause is so many times longer than the last publication took.
 const IDLE: u32 = 4;
+/// Before networks are taken out that have ended.
+const TIDY: Duration = Duration::from_secs(1);
 /// Nothing is to be done before that: then the clock is looked at again.
 const LOOK: Duration = Duration::from_secs(3600);
 
 /// A handle to the books, for each task of the agent that changes them.
 #[derive(Clone)]
 pub struct Networks {
-    books: Rc<RefCell<Books>>,
+    desk: Rc<RefCell<Desk>>,
     changed: Rc<Notify>,
     reload: Rc<Notify>,
     /// Tells of the names in the static whitelist, when it was read anew.
     names: Rc<watch::Sender<Vec<Domain>>>,
 }
 
-struct Books {
+struct Desk {
     node: &'static Node,
-    journal: Rc<RefCell<Journal>>,
     writer: Writer,
-    bans: Book,
-    whitelist: Book,
+    books: Books,
     /// Another list was set and is not published yet.
     others: bool,
     published: Instant,
@@ -61,21 +59,19 @@ impl Networks {
     /// With what an earlier agent has published.
     pub fn recover(
         node: &'static Node,
-        journal: Rc<RefCell<Journal>>,
+        books: Books,
         names: watch::Sender<Vec<Domain>>,
     ) -> Networks {
-        let books = Books {
+        let desk = Desk {
             node,
-            journal,
             writer: node.lists.snapshot.writer(),
-            bans: published(node, Section::Bans),
-            whitelist: published(node, Section::Whitelist),
+            books,
             others: false,
             published: Instant::now() - PAUSE,
             pause: PAUSE,
         };
         Networks {
-            books: Rc::new(RefCell::new(books)),
+            desk: Rc::new(RefCell::new(desk)),
             changed: Rc::default(),
             reload: Rc::default(),
             names: Rc::new(names),
@@ -85,26 +81,38 @@ impl Networks {
     /// Carries out what an event orders. False if it orders nothing here: then it is others' to
     /// write down.
     pub fn obey(&self, event: &Event) -> bool {
-        let mut books = self.books.borrow_mut();
-        let prefix = || Prefix::of(event.source);
         match event.kind {
-            Kind::BanNetwork => prefix().into_iter().for_each(|p| books.ban(p, event)),
-            Kind::UnbanNetwork => prefix().into_iter().for_each(|p| books.unban(p, event)),
-            Kind::WhitelistNetwork => prefix().into_iter().for_each(|p| books.free(p, event)),
-            Kind::UnwhitelistNetwork => prefix().into_iter().for_each(|p| books.unfree(p, event)),
-            Kind::Reload if event.text.bytes() == WHITELIST_FILE.as_bytes() => {
-                self.reload.notify_one();
+            Kind::Reload => {
+                if event.text.bytes() == WHITELIST_FILE.as_bytes() {
+                    self.reload.notify_one();
+                }
+                true
             }
-            Kind::Reload => {}
-            Kind::Mode if event.seconds == 0 => {
-                books.bans.remove_all(|network| network.shadow);
-                self.changed.notify_one();
-                return false;
+            Kind::Mode => {
+                if event.seconds == 0 {
+                    self.change(|books| books.bans.remove_all(|network| network.shadow));
+                }
+                false
             }
-            _ => return false,
+            Kind::WhitelistAdd => {
+                let prefix = Prefix::of(event.source).into_iter();
+                prefix.for_each(|p| self.change(|books| books.cancel(p, event.origin)));
+                false
+            }
+            _ => self.change(|books| books.obey(event)),
         }
+    }
+
+    /// Does something to the books; it is published within the pause.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
+        let outcome = change(&mut self.desk.borrow_mut().books);
         self.changed.notify_one();
-        true
+        outcome
+    }
+
+    /// Looks something up in the books.
+    pub fn look<T>(&self, look: impl FnOnce(&Books) -> T) -> T {
+        look(&self.desk.borrow().books)
     }
 
     /// Replaces a list that is not one of networks; `None` takes it away. It is published with the
@@ -113,9 +121,9 @@ impl Networks {
     /// # Errors
     /// [`TooLarge`]; the list before it stays.
     pub fn set(&self, section: Section, words: Option<Vec<u64>>) -> Result<(), TooLarge> {
-        let mut books = self.books.borrow_mut();
-        books.writer.set(section, words)?;
-        books.others = true;
+        let mut desk = self.desk.borrow_mut();
+        desk.writer.set(section, words)?;
+        desk.others = true;
         self.changed.notify_one();
         Ok(())
     }
@@ -123,7 +131,7 @@ impl Networks {
     /// Publishes what changes, and ends what ends; runs for ever.
     pub async fn publish(self) {
         loop {
-            let wait = self.books.borrow_mut().tend();
+            let wait = self.desk.borrow_mut().tend();
             tokio::select! {
                 _ = sleep(wait) => {}
                 _ = self.changed.notified() => {}
@@ -133,7 +141,7 @@ impl Networks {
 
     /// Reads `whitelist_file` anew each time that it is asked to; runs for ever.
     pub async fn reload(self) {
-        let node = self.books.borrow().node;
+        let node = self.desk.borrow().node;
         loop {
             self.reload.notified().await;
             let sources = node.whitelist_sources.clone();
@@ -182,122 +190,73 @@ fn read_whitelist(sources: &WhitelistSources) -> Result<Listed, String> {
     })
 }
 
-fn published(node: &Node, section: Section) -> Book {
-    let read = node.lists.snapshot.read(&[section], |view| {
-        let networks = view.networks(section)?;
-        Some(networks.iter().collect::<Vec<Network>>())
-    });
-    Book::new(section, read.ok().flatten().unwrap_or_default())
-}
-
-impl Books {
-    fn ban(&mut self, prefix: Prefix, event: &Event) {
-        self.bans.insert(network(prefix, event, self.node.now()));
-        self.node.count(Count::Bans, 1);
-        self.tell(Kind::Ban, prefix, event);
-    }
-
-    fn unban(&mut self, prefix: Prefix, event: &Event) {
-        if let Some(ban) = self.bans.remove(prefix) {
-            self.lifted(&ban, event.origin);
-        }
-    }
-
-    fn lifted(&self, ban: &Network, origin: Origin) {
-        let source = ban.prefix.source();
-        let event = Event {
-            reason: ban.reason,
-            ..Event::new(Kind::Unban, source, origin)
-        };
-        self.node.count(Count::Unbans, 1);
-        self.tell(Kind::Unban, ban.prefix, &event);
-    }
-
-    /// Whitelists, and cancels the bans inside; but not of a source that has lost an entry and is
-    /// still cooling down.
-    fn free(&mut self, prefix: Prefix, event: &Event) {
-        let (node, now) = (self.node, self.node.now());
-        self.whitelist.insert(network(prefix, event, now));
-        self.tell(Kind::WhitelistAdd, prefix, event);
-        let inside = |ban: &Network| prefix.contains_prefix(ban.prefix);
-        for ban in self.bans.remove_all(inside) {
-            self.lifted(&ban, event.origin);
-        }
-        let banned = node.ledger.entries(0, now).filter(|(_, source, standing)| {
-            let inside = Prefix::of(*source).is_some_and(|source| prefix.contains_prefix(source));
-            inside && standing.banned(now, true) && !standing.cooling(now)
-        });
-        let banned: Vec<_> = banned.map(|(_, source, _)| source).collect();
-        for source in banned {
-            orders::lift(node, node.key_of(source), now, event.origin);
-        }
-    }
-
-    fn unfree(&mut self, prefix: Prefix, event: &Event) {
-        if self.whitelist.remove(prefix).is_some() {
-            self.tell(Kind::WhitelistRemove, prefix, event);
-        }
-    }
-
-    fn tell(&self, kind: Kind, prefix: Prefix, event: &Event) {
-        let source = prefix.source();
-        let event = Event {
-            kind,
-            source,
-            ..*event
-        };
-        self.journal.borrow_mut().write(&event, self.node.now());
-    }
-
+impl Desk {
     /// Does what is due; how long until something will be, unless something changes.
     fn tend(&mut self) -> Duration {
         let now = self.node.now();
-        self.bans.expire(now);
-        self.whitelist.expire(now);
-        if self.bans.changed() || self.whitelist.changed() || self.others {
-            let rest = self.pause.saturating_sub(self.published.elapsed());
+        let books = &mut self.books;
+        let changed = books.changed() || self.others;
+        if changed || books.ends() <= now.ms() {
+            // Readers see for themselves what has ended: taking it out is not urgent.
+            let pause = if changed {
+                self.pause
+            } else {
+                self.pause.max(TIDY)
+            };
+            let rest = pause.saturating_sub(self.published.elapsed());
             if !rest.is_zero() {
                 return rest;
             }
-            self.publish();
+            books.cancel_in_ledger();
+            books.bans.expire(now);
+            books.whitelist.expire(now);
+            if self.others || books.changed() {
+                self.publish();
+            }
         }
-        let ends = self.bans.ends().min(self.whitelist.ends());
         // The clock is coarse: a little later is surely not too early.
-        let wait = Duration::from_millis(ends.saturating_sub(now.ms()).saturating_add(5));
-        wait.min(LOOK)
+        let wait = self.books.ends().saturating_sub(now.ms()).saturating_add(5);
+        Duration::from_millis(wait).min(LOOK)
     }
 
     fn publish(&mut self) {
         let began = Instant::now();
-        for book in [&mut self.bans, &mut self.whitelist] {
-            if !book.changed() {
-                continue;
-            }
-            if let Err(error) = self.writer.set(book.section, book.words()) {
-                log::error(format_args!(
-                    "{error}; what was ordered last is not carried out"
-                ));
-                *book = published(self.node, book.section);
-            }
-        }
+        self.put(Section::Whitelist);
+        self.put(Section::Bans);
         self.others = false;
         self.writer.publish();
         self.published = Instant::now();
         self.pause = PAUSE.max(began.elapsed() * IDLE);
     }
-}
 
-fn network(prefix: Prefix, event: &Event, now: Now) -> Network {
-    let until = match event.seconds {
-        Event::FOREVER => FOREVER,
-        seconds => now.after(seconds),
-    };
-    Network {
-        prefix,
-        since: now.ms(),
-        until,
-        reason: event.reason,
-        origin: event.origin,
-        shadow: event.shadow,
+    /// Hands a book to the writer; what came last is left out if there is no room for it.
+    fn put(&mut self, section: Section) {
+        let book = self.books.of_mut(section);
+        let (said, mut left_out, mut problem) = (book.full, 0, None);
+        while book.changed() {
+            let outcome = self.writer.set(section, book.words());
+            book.full = problem.is_some();
+            let Err(error) = outcome else {
+                book.published();
+                continue;
+            };
+            problem = Some(error);
+            let count = book.leave_out(error.excess());
+            left_out += count;
+            if count == 0 {
+                *book = Book::new(self.node.lists.rows(section));
+                book.full = true;
+            }
+        }
+        let Some(error) = problem else {
+            return;
+        };
+        self.node.count(Count::Errors, left_out as u64);
+        if !said {
+            log::error(format_args!(
+                "{error}; {left_out} networks that came last are left out, and so are others \
+                 until there is room"
+            ));
+        }
     }
 }

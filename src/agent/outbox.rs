@@ -1,5 +1,6 @@
-//! The outbox: what this node changed, on its way to Redis. The truth about it stands in the ledger's
-//! pending marks; events only say where to look first, and fill the history stream.
+//! The outbox: what this node changed, on its way to Redis. The truth about it stands in the marks of
+//! the ledger and of the books of networks; events only say where to look first, and fill the history
+//! stream.
 //!
 //! Called by the agent's link. What cannot be written stays pending, for as long as it takes.
 
@@ -8,16 +9,19 @@ use std::collections::{BTreeSet, VecDeque};
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
-use super::keys::{BanValue, EVENTS, Kind};
+use super::books::Books;
+use super::keys::{BanValue, EVENTS, Kind, NETWORKS};
+use super::networks::Networks;
 use super::replica::Replica;
-use crate::engine::facts::{FOREVER, Now, Origin, Standing};
+use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
 use crate::node::Node;
 use crate::shared::events::{Event, Kind as What};
 use crate::shared::ledger::{Aspect, Key, Pending};
+use crate::shared::snapshot::{Network, Section};
 use crate::shared::statistics::Count;
 use crate::source::Source;
 
-/// Sources that are written in one round trip.
+/// Sources, networks or events that are written in one round trip.
 const BATCH: usize = 256;
 /// Events that wait for the stream while Redis is away; the oldest give way.
 const HISTORY_MAX: usize = 10_000;
@@ -29,16 +33,18 @@ const FRESH_MS: u64 = 3000;
 pub struct Outbox {
     node: &'static Node,
     name: String,
+    networks: Networks,
     waiting: BTreeSet<Source>,
     history: VecDeque<Event>,
 }
 
 impl Outbox {
     /// For a node of that name.
-    pub fn new(node: &'static Node, name: String) -> Outbox {
+    pub fn new(node: &'static Node, name: String, networks: Networks) -> Outbox {
         Outbox {
             node,
             name,
+            networks,
             waiting: BTreeSet::new(),
             history: VecDeque::new(),
         }
@@ -79,9 +85,9 @@ impl Outbox {
         self.waiting.extend(self.node.ledger.all_pending());
     }
 
-    /// How many sources wait.
+    /// How many sources and networks wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.networks.look(Books::unwritten)
     }
 
     /// Writes everything that waits, in batches. In shadow mode nothing leaves this node.
@@ -90,79 +96,117 @@ impl Outbox {
         connection: &mut MultiplexedConnection,
         replica: &Replica,
     ) -> Result<(), RedisError> {
-        loop {
-            let idle = self.waiting.is_empty() && self.history.is_empty();
-            if idle || self.node.status.shadow() {
-                return Ok(());
-            }
+        while !self.node.status.shadow() {
             let batch: Vec<Source> = std::iter::from_fn(|| self.waiting.pop_first())
                 .take(BATCH)
                 .collect();
-            let outcome = self.write(connection, replica, &batch).await;
-            if let Err(error) = outcome {
-                self.waiting.extend(batch);
-                return Err(error);
+            if !batch.is_empty() {
+                let outcome = self.write(connection, replica, &batch).await;
+                if let Err(error) = outcome {
+                    self.waiting.extend(batch);
+                    return Err(error);
+                }
+                continue;
+            }
+            let networks = self.networks.look(pending);
+            if !networks.is_empty() {
+                self.write_networks(connection, replica, &networks).await?;
+            } else if self.history.is_empty() {
+                break;
+            } else {
+                self.write_history(connection).await?;
             }
         }
+        Ok(())
     }
 
     async fn write(
-        &mut self,
+        &self,
         connection: &mut MultiplexedConnection,
         replica: &Replica,
         batch: &[Source],
     ) -> Result<(), RedisError> {
         let node = self.node;
         let now = node.now();
-        let mut pipeline = redis::pipe();
-        pipeline.ignore_errors();
+        let mut pipeline = pipeline();
         let mut written: Vec<(Key, usize)> = Vec::new();
         for source in batch {
             let key = node.key_of(*source);
             let pending = node.ledger.take_pending(key);
             let standing = node.ledger.standing(key, now);
             if pending.has(Aspect::Ban) && !holds(&standing, now) {
-                self.delete_ban(connection, replica, *source, pending, now)
+                self.delete_ban(connection, replica, *source, pending.since, now)
                     .await?;
             }
             let commands = self.commands(&mut pipeline, replica, *source, pending, &standing, now);
             written.push((key, commands));
         }
-        let events: Vec<Event> = self
-            .history
-            .drain(..self.history.len().min(BATCH))
-            .collect();
-        for event in &events {
+        let mut answers = send(&pipeline, connection).await?.into_iter();
+        for (key, commands) in written {
+            answers
+                .by_ref()
+                .take(commands)
+                .collect::<RedisResult<Vec<_>>>()?;
+            node.ledger.settle(key);
+        }
+        Ok(())
+    }
+
+    /// Makes Redis equal to what was ordered about networks.
+    async fn write_networks(
+        &self,
+        connection: &mut MultiplexedConnection,
+        replica: &Replica,
+        batch: &[(Kind, Section, Network)],
+    ) -> Result<(), RedisError> {
+        let now = self.node.now();
+        let mut pipeline = pipeline();
+        let mut written = Vec::new();
+        for (kind, _, network) in batch {
+            let source = network.prefix.source();
+            let name = replica.keys().name(*kind, source);
+            let before = pipeline.len();
+            match (kind, network.holds(now, false)) {
+                (Kind::Ban, true) => {
+                    let value = self.value(replica, &network.ban(), 1, now);
+                    set(&mut pipeline, &name, &value, network.until, now, false);
+                }
+                (Kind::Ban, false) => {
+                    self.delete_ban(connection, replica, source, network.since, now)
+                        .await?;
+                }
+                (_, true) => set(&mut pipeline, &name, "1", network.until, now, false),
+                (_, false) => {
+                    pipeline.cmd("DEL").arg(replica.names(*kind, source));
+                }
+            }
+            written.push(pipeline.len() - before);
+        }
+        let mut answers = send(&pipeline, connection).await?.into_iter();
+        for ((_, section, network), commands) in batch.iter().zip(written) {
+            answers
+                .by_ref()
+                .take(commands)
+                .collect::<RedisResult<Vec<_>>>()?;
+            self.networks
+                .change(|books| books.settle(*section, network));
+        }
+        Ok(())
+    }
+
+    /// Adds to the stream what has happened; what is refused stays in the queue.
+    async fn write_history(
+        &mut self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), RedisError> {
+        let mut pipeline = pipeline();
+        let count = self.history.len().min(BATCH);
+        for event in self.history.iter().take(count) {
             self.record(&mut pipeline, event);
         }
-        if pipeline.is_empty() {
-            // All there was to do was to delete, or to learn that nothing is left to do.
-            written
-                .into_iter()
-                .for_each(|(key, _)| node.ledger.settle(key));
-            return Ok(());
-        }
-        let answers: RedisResult<Vec<RedisResult<Value>>> = pipeline.query_async(connection).await;
-        let answers = match answers {
-            Ok(answers) => answers,
-            Err(error) => {
-                events
-                    .into_iter()
-                    .rev()
-                    .for_each(|event| self.history.push_front(event));
-                return Err(error);
-            }
-        };
-        let mut answers = answers.into_iter();
-        for (key, commands) in written {
-            let mut refused = None;
-            for answer in answers.by_ref().take(commands) {
-                refused = refused.or(answer.err());
-            }
-            match refused {
-                None => node.ledger.settle(key),
-                Some(error) => return Err(error),
-            }
+        for answer in send(&pipeline, connection).await? {
+            answer?;
+            self.history.pop_front();
         }
         Ok(())
     }
@@ -203,31 +247,37 @@ impl Outbox {
         }
         if pending.has(Aspect::Ban) && holds(standing, now) {
             let ban = &standing.ban;
-            let value = BanValue {
-                reason: self.node.reason_text(ban.reason),
-                node: self.name.clone(),
-                at: replica.clock().before(now.ms().saturating_sub(ban.since)),
-                count: standing.repeats.max(1),
-            };
+            let value = self.value(replica, ban, standing.repeats.max(1), now);
             // What a rule decided does not overrule what the fleet has decided meanwhile.
             let ordered = matches!(ban.origin, Origin::Script | Origin::Operator);
             let name = keys.name(Kind::Ban, source);
-            set(pipeline, &name, &value.write(), ban.until, now, !ordered);
+            set(pipeline, &name, &value, ban.until, now, !ordered);
         }
         pipeline.len() - before
     }
 
-    /// Removes the ban of a source that was lifted here, unless it is younger than that: then
-    /// somebody has banned it anew, and that counts.
+    /// The value of a ban's key.
+    fn value(&self, replica: &Replica, ban: &Ban, count: u32, now: Now) -> String {
+        let value = BanValue {
+            reason: self.node.reason_text(ban.reason),
+            node: self.name.clone(),
+            at: replica.clock().before(now.ms().saturating_sub(ban.since)),
+            count,
+        };
+        value.write()
+    }
+
+    /// Removes the ban of a source or a network that was lifted here at `since`, unless it is younger
+    /// than that: then somebody has banned it anew, and that counts.
     async fn delete_ban(
         &self,
         connection: &mut MultiplexedConnection,
         replica: &Replica,
         source: Source,
-        pending: Pending,
+        since: u64,
         now: Now,
     ) -> Result<(), RedisError> {
-        let age = now.ms().saturating_sub(pending.since);
+        let age = now.ms().saturating_sub(since);
         let lifted_at = replica.clock().before(age);
         for name in replica.names(Kind::Ban, source) {
             let mut look = redis::pipe();
@@ -275,6 +325,33 @@ impl Outbox {
             .arg(&[("seconds", event.seconds.to_string())])
             .arg(&[("by", event.origin.word())]);
     }
+}
+
+/// The first networks whose orders Redis does not know.
+fn pending(books: &Books) -> Vec<(Kind, Section, Network)> {
+    let pending = |(kind, section)| {
+        let networks = books.of(section).pending(BATCH).into_iter();
+        networks.map(move |network| (kind, section, network))
+    };
+    NETWORKS.into_iter().flat_map(pending).collect()
+}
+
+/// For commands that succeed or fail one by one.
+fn pipeline() -> Pipeline {
+    let mut pipeline = redis::pipe();
+    pipeline.ignore_errors();
+    pipeline
+}
+
+/// Their answers; none if there is nothing to send.
+async fn send(
+    pipeline: &Pipeline,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<Vec<RedisResult<Value>>> {
+    if pipeline.is_empty() {
+        return Ok(Vec::new());
+    }
+    pipeline.query_async(connection).await
 }
 
 fn holds(standing: &Standing, now: Now) -> bool {

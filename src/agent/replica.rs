@@ -1,5 +1,5 @@
-//! The replica: what the keys in Redis say, taken over into the ledger, so that a SIP worker never
-//! asks Redis.
+//! The replica: what the keys in Redis say, taken over into the ledger and the books of networks, so
+//! that a SIP worker never asks Redis.
 //!
 //! Called by the agent's link to Redis with keys and what was read of them. A customer's address
 //! may stand there in several spellings, or as several addresses of one IPv6 prefix: a whitelist
@@ -7,18 +7,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::keys::{BanValue, FleetClock, Keys, Kind, Target};
+use super::keys::{BanValue, FleetClock, Keys, Kind, NETWORKS, Target};
+use super::networks::Networks;
+use crate::cidr::Prefix;
 use crate::engine::facts::{Ban, FOREVER, Now, Origin};
 use crate::engine::verdict::Reason;
+use crate::networks::check_length;
 use crate::node::Node;
 use crate::orders;
 use crate::shared::events::{Event, Kind as What};
-use crate::shared::ledger::{Aspect, Full, Mirrored};
+use crate::shared::ledger::{Aspect, EXPIRING_MS, Full, Mirrored};
 use crate::shared::notes::Note;
+use crate::shared::snapshot::{Network, Section};
 use crate::source::Source;
-
-/// A ban that ends so soon anyway was not lifted: its key expired.
-const EXPIRING_MS: u64 = 1500;
 
 /// What was read of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Entry {
 pub struct Replica {
     node: &'static Node,
     keys: Keys,
+    networks: Networks,
     clock: FleetClock,
     /// Keys of a source that are not written as this node would: each with its end.
     spellings: HashMap<(Kind, Source), HashMap<Vec<u8>, u64>>,
@@ -45,10 +47,11 @@ pub struct Replica {
 }
 
 impl Replica {
-    pub fn new(node: &'static Node, keys: Keys) -> Replica {
+    pub fn new(node: &'static Node, keys: Keys, networks: Networks) -> Replica {
         Replica {
             node,
             keys,
+            networks,
             clock: FleetClock::default(),
             spellings: HashMap::new(),
             seen: None,
@@ -93,50 +96,52 @@ impl Replica {
         for (_, source, standing) in known {
             let missing = |kind| !seen.contains(&(kind, source));
             if standing.banned(now, false) && !standing.ban.shadow && missing(Kind::Ban) {
-                self.gone(Kind::Ban, source, now);
+                self.gone(Kind::Ban, Target::Source(source), now);
             }
             if standing.whitelisted(now) && missing(Kind::Whitelist) {
-                self.gone(Kind::Whitelist, source, now);
+                self.gone(Kind::Whitelist, Target::Source(source), now);
             }
             if standing.cooling(now) && missing(Kind::Revoked) {
-                self.gone(Kind::Revoked, source, now);
+                self.gone(Kind::Revoked, Target::Source(source), now);
             }
         }
+        self.networks.change(|books| {
+            for (kind, section) in NETWORKS {
+                let seen = |prefix: Prefix| seen.contains(&(kind, prefix.source()));
+                books.keep(section, seen, now);
+            }
+        });
         self.report();
         self.counted
     }
 
     /// Takes over what was read of a key; `None`: it is gone. What changed, for the journal.
     pub fn apply(&mut self, key: &[u8], entry: Option<Entry>) -> Option<Event> {
-        let (kind, target) = match self.keys.read(key)? {
+        let read = self.keys.read(key)?.map_err(|error| error.to_string());
+        let (kind, target) = match read.and_then(|(kind, target)| self.fit(kind, target)) {
             Ok(read) => read,
-            Err(_) => {
+            Err(why) => {
                 if entry.is_some() {
-                    self.nonsense(key);
+                    self.nonsense(key, &why);
                 }
                 return None;
             }
         };
-        let Target::Source(source) = target else {
-            if entry.is_some() {
-                self.nonsense(key);
-            }
-            return None;
-        };
-        let now = self.node.now();
+        let (source, now) = (target.source(), self.node.now());
         let until = entry.as_ref().map(|entry| until(entry.ttl_ms, now));
         let until = self.latest(kind, source, key, until, now);
         let Some(until) = until else {
-            return self.gone(kind, source, now);
+            return self.gone(kind, target, now);
         };
         if let Some(seen) = &mut self.seen {
             self.counted += u64::from(seen.insert((kind, source)));
         }
         let value = entry.map(|entry| entry.value).unwrap_or_default();
-        let outcome = match kind {
-            Kind::Ban => self.ban(source, &value, until, now),
-            Kind::Whitelist => self.whitelist(source, until, now),
-            Kind::Revoked => self.revoked(source, until, now),
+        let outcome = match (kind, target) {
+            (_, Target::Network(prefix)) => Ok(self.network(kind, prefix, &value, until, now)),
+            (Kind::Ban, _) => self.ban(source, &value, until, now),
+            (Kind::Whitelist, _) => self.whitelist(source, until, now),
+            (Kind::Revoked, _) => self.revoked(source, until, now),
         };
         outcome.unwrap_or_else(|Full| {
             self.node.note_full(source, Origin::Redis);
@@ -144,13 +149,27 @@ impl Replica {
         })
     }
 
-    /// A key cannot be what it says: it is named in `sec.status` and otherwise left alone.
-    pub fn nonsense(&mut self, key: &[u8]) {
-        let shown: String = key.escape_ascii().map(char::from).take(100).collect();
+    /// Whether a key may be about this; `Err` says why not.
+    fn fit(&self, kind: Kind, target: Target) -> Result<(Kind, Target), String> {
+        let Target::Network(prefix) = target else {
+            return Ok((kind, target));
+        };
+        let section = kind
+            .section()
+            .ok_or("is a network, and a cool-down is of one source")?;
+        match check_length(self.node, section, prefix) {
+            Ok(()) => Ok((kind, target)),
+            Err(refusal) => Err(refusal.to_string()),
+        }
+    }
+
+    /// A key cannot be what it says: it is named in `sec.status`, with the reason, and otherwise left
+    /// alone.
+    pub fn nonsense(&mut self, key: &[u8], why: &str) {
+        let shown: String = key.escape_ascii().map(char::from).take(60).collect();
+        let note = Note::Garbage(self.garbage as usize);
         if (self.garbage as usize) < Note::GARBAGE_MAX {
-            self.node
-                .notes
-                .write(Note::Garbage(self.garbage as usize), &shown);
+            self.node.notes.write(note, &format!("{shown} {why}"));
         }
         self.garbage += 1;
         self.report();
@@ -213,36 +232,67 @@ impl Replica {
         until: u64,
         now: Now,
     ) -> Result<Option<Event>, Full> {
-        let node = self.node;
-        let key = node.key_of(source);
-        let value = BanValue::read(value);
-        let reason = match value.reason.as_str() {
-            "" => Reason::MANUAL,
-            text => node.reason_from(text),
-        };
-        let age = if value.at > 0.0 {
-            self.clock.since(value.at)
-        } else {
-            0
-        };
-        let since = now.ms().saturating_sub(age);
-        let ban = Ban {
-            since,
-            until,
-            reason,
-            origin: Origin::Redis,
-            shadow: false,
-            validated: true,
-        };
-        if node.ledger.mirror_ban(key, now, ban)? == Mirrored::Same {
+        let ban = self.ban_of(value, until, now);
+        let key = self.node.key_of(source);
+        if self.node.ledger.mirror_ban(key, now, ban)? == Mirrored::Same {
             return Ok(None);
         }
-        let seconds = seconds(until, now);
+        let (reason, seconds) = (ban.reason, seconds(until, now));
         Ok(Some(Event {
             reason,
             seconds,
             ..Event::new(What::Ban, source, Origin::Redis)
         }))
+    }
+
+    /// The ban that a value tells of.
+    fn ban_of(&self, value: &[u8], until: u64, now: Now) -> Ban {
+        let value = BanValue::read(value);
+        let reason = match value.reason.as_str() {
+            "" => Reason::MANUAL,
+            text => self.node.reason_from(text),
+        };
+        let age = match value.at > 0.0 {
+            true => self.clock.since(value.at),
+            false => 0,
+        };
+        Ban {
+            since: now.ms().saturating_sub(age),
+            until,
+            reason,
+            origin: Origin::Redis,
+            shadow: false,
+            validated: true,
+        }
+    }
+
+    /// The same for a network, or its whitelist entry.
+    fn network(
+        &self,
+        kind: Kind,
+        prefix: Prefix,
+        value: &[u8],
+        until: u64,
+        now: Now,
+    ) -> Option<Event> {
+        let section = kind.section()?;
+        let (since, reason) = match section {
+            Section::Bans => {
+                let ban = self.ban_of(value, until, now);
+                (ban.since, ban.reason)
+            }
+            _ => (now.ms(), Reason::NONE),
+        };
+        let network = Network {
+            prefix,
+            since,
+            until,
+            reason,
+            origin: Origin::Redis,
+            shadow: false,
+            pending: false,
+        };
+        self.networks.change(|books| books.mirror(section, network))
     }
 
     fn whitelist(&mut self, source: Source, until: u64, now: Now) -> Result<Option<Event>, Full> {
@@ -255,6 +305,10 @@ impl Replica {
             return Ok(None);
         }
         let mirrored = node.ledger.mirror_whitelist(key, now, until)?;
+        if let Some(prefix) = Prefix::of(source) {
+            self.networks
+                .change(|books| books.cancel(prefix, Origin::Redis));
+        }
         if node.ledger.standing(key, now).ban.until > now.ms() {
             orders::lift(node, key, now, Origin::Redis);
             self.freed.push(source);
@@ -283,7 +337,16 @@ impl Replica {
     }
 
     /// A key is not there any more, and was not the last word of this node.
-    fn gone(&mut self, kind: Kind, source: Source, now: Now) -> Option<Event> {
+    fn gone(&mut self, kind: Kind, target: Target, now: Now) -> Option<Event> {
+        let source = match target {
+            Target::Source(source) => source,
+            Target::Network(prefix) => {
+                let section = kind.section()?;
+                return self
+                    .networks
+                    .change(|books| books.gone(section, prefix, now));
+            }
+        };
         let node = self.node;
         let key = node.key_of(source);
         let pending = node.ledger.pending(key);

@@ -1,5 +1,5 @@
-//! The memory of a node without Redis: bans, whitelist entries, cool-downs, repeat offenders and
-//! trust, in a file that survives a restart.
+//! The memory of a node without Redis: bans and whitelist entries, also those of networks, cool-downs,
+//! repeat offenders and trust, in a file that survives a restart.
 //!
 //! Called by the agent: read once after the start, written when something changed and at the end.
 //! The file is replaced as a whole and readable by its owner alone. One that cannot be understood,
@@ -10,15 +10,19 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::networks::Networks;
 use crate::cidr::Prefix;
 use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
 use crate::files;
+use crate::networks::is_source;
 use crate::node::Node;
-use crate::shared::ledger::Key;
+use crate::shared::snapshot::{Network, Section};
 use crate::source::Source;
 
-/// First line of the file.
-const HEADER: &str = "sec-state 1";
+/// First line of the file. In version 2 a ban or a whitelist entry may be one of a network.
+const HEADER: &str = "sec-state 2";
+/// The first lines of files that are understood.
+const HEADERS: [&str; 2] = ["sec-state 1", HEADER];
 /// What stands for "without an end".
 const NEVER: &str = "never";
 /// Longest file that is read: 16 million addresses.
@@ -42,8 +46,8 @@ impl StateFile {
         }
     }
 
-    /// Reads the file into the ledger. A sentence for the log; `Err` if it is a complaint.
-    pub fn load(&self, node: &Node) -> Result<String, String> {
+    /// Reads the file into the ledger and the books of networks. A sentence for the log; `Err` if it is a complaint.
+    pub fn load(&self, node: &Node, networks: &Networks) -> Result<String, String> {
         let shown = self.path.display();
         let text = match files::read(&self.path, BYTES_MAX) {
             // A byte that is no text cannot be in a line of ours: the parser says which line it is.
@@ -68,14 +72,14 @@ impl StateFile {
         let (now, wall) = (node.now(), wall_ms());
         let known = lines
             .iter()
-            .filter(|line| restore(node, line, now, wall))
+            .filter(|line| restore(node, networks, line, now, wall))
             .count();
         Ok(format!("{known} entries were remembered from {shown}"))
     }
 
     /// Writes the file if anything changed since the last time. A complaint, once.
-    pub fn save(&mut self, node: &Node) -> Option<String> {
-        let text = write(node, node.now(), wall_ms());
+    pub fn save(&mut self, node: &Node, networks: &Networks) -> Option<String> {
+        let text = write(node, networks, node.now(), wall_ms());
         if text == self.written {
             return None;
         }
@@ -121,6 +125,17 @@ enum Line {
     },
 }
 
+impl Line {
+    /// Whom it is about, and when that ends.
+    fn about(&self) -> (Source, u64) {
+        match self {
+            Line::Ban { source, until, .. }
+            | Line::Time { source, until, .. }
+            | Line::Repeats { source, until, .. } => (*source, *until),
+        }
+    }
+}
+
 /// What a [`Line::Time`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
@@ -139,7 +154,7 @@ const TIMES: [(What, &str); 3] = [
 fn parse(text: &str) -> Result<Vec<Line>, String> {
     let mut lines = text.lines();
     match lines.next() {
-        Some(HEADER) => {}
+        Some(header) if HEADERS.contains(&header) => {}
         Some(other) if other.starts_with("sec-state ") => {
             return Err(format!("a newer version wrote it (\"{}\")", shown(other)));
         }
@@ -205,100 +220,144 @@ fn parse_line(line: &str) -> Option<Line> {
     }
 }
 
-/// Puts a line into the ledger, unless its time is over. Whether it did.
-fn restore(node: &Node, line: &Line, now: Now, wall: u64) -> bool {
+/// Puts a line into the ledger or the books, unless its time is over. Whether it did.
+fn restore(node: &Node, networks: &Networks, line: &Line, now: Now, wall: u64) -> bool {
     let ledger_time = |unix: u64| match unix {
         u64::MAX => FOREVER,
         unix => (now.ms() + unix.saturating_sub(wall)).min(FOREVER - 1),
     };
+    let (source, until) = line.about();
+    let (key, until) = (node.key_of(source), ledger_time(until));
+    if until <= now.ms() {
+        return false;
+    }
+    let prefix = Prefix::of(source).filter(|p| !is_source(*p, node.policy.ipv6_prefix));
     match line {
         Line::Ban {
-            source,
             since,
-            until,
             origin,
             validated,
             reason,
+            ..
         } => {
             let ban = Ban {
                 since: now.ms().saturating_sub(wall.saturating_sub(*since)),
-                until: ledger_time(*until),
+                until,
                 reason: node.reason_from(reason),
                 origin: Origin::from_word(origin),
                 shadow: false,
                 validated: *validated,
             };
-            ban.until > now.ms()
-                && node
-                    .ledger
-                    .ban(node.key_of(*source), now, ban, false)
-                    .is_ok()
+            match prefix {
+                Some(prefix) => restore_network(networks, Section::Bans, prefix, &ban),
+                None => node.ledger.ban(key, now, ban, false).is_ok(),
+            }
         }
-        Line::Repeats {
-            source,
-            until,
-            count,
-        } => {
-            let (key, until) = (node.key_of(*source), ledger_time(*until));
-            until > now.ms() && node.ledger.restore_repeats(key, now, until, *count).is_ok()
-        }
-        Line::Time {
-            what,
-            source,
-            until,
-        } => {
-            let (key, until) = (node.key_of(*source), ledger_time(*until));
-            until > now.ms()
-                && match what {
-                    What::Whitelist => node.ledger.whitelist(key, now, until, Origin::Operator),
-                    What::Cooldown => node.ledger.mirror_cooldown(key, now, until).map(drop),
-                    What::Trust => node.ledger.restore_trust(key, now, until),
-                }
-                .is_ok()
-        }
+        Line::Repeats { count, .. } => node.ledger.restore_repeats(key, now, until, *count).is_ok(),
+        Line::Time { what, .. } => match (what, prefix) {
+            (What::Whitelist, Some(prefix)) => {
+                let (since, origin) = (now.ms(), Origin::Operator);
+                let entry = Ban {
+                    since,
+                    until,
+                    origin,
+                    ..Ban::default()
+                };
+                restore_network(networks, Section::Whitelist, prefix, &entry)
+            }
+            (What::Whitelist, None) => {
+                let entry = node.ledger.whitelist(key, now, until, Origin::Operator);
+                entry.is_ok()
+            }
+            (What::Cooldown, _) => node.ledger.mirror_cooldown(key, now, until).is_ok(),
+            (What::Trust, _) => node.ledger.restore_trust(key, now, until).is_ok(),
+        },
     }
+}
+
+/// Enters a network with what is known of its ban, or of its entry.
+fn restore_network(networks: &Networks, section: Section, prefix: Prefix, ban: &Ban) -> bool {
+    let network = Network {
+        prefix,
+        since: ban.since,
+        until: ban.until,
+        reason: ban.reason,
+        origin: ban.origin,
+        shadow: false,
+        pending: false,
+    };
+    networks.change(|books| books.restore(section, network))
 }
 
 /// The whole file.
-fn write(node: &Node, now: Now, wall: u64) -> String {
-    let mut text = format!("{HEADER}\n");
-    let mut count = 0;
+fn write(node: &Node, networks: &Networks, now: Now, wall: u64) -> String {
+    let mut lines = Vec::new();
+    let clock = Clock { now, wall };
     for (_, source, standing) in node.ledger.entries(0, now) {
-        for line in lines_of(node, node.key_of(source), &standing, now, wall) {
-            text.push_str(&line);
-            text.push('\n');
-            count += 1;
-        }
+        lines_of(node, source, &standing, clock, &mut lines);
     }
-    text.push_str(&format!("end {count}\n"));
-    text
+    networks.look(|books| {
+        let holds = |network: &&Network| network.holds(now, false);
+        for network in books.bans.iter().filter(holds) {
+            let source = network.prefix.source();
+            lines.push(ban_line(node, source, &network.ban(), clock));
+        }
+        for network in books.whitelist.iter().filter(holds) {
+            let end = clock.end(network.until);
+            lines.push(format!("whitelist {} {end}", network.prefix));
+        }
+    });
+    let count = lines.len();
+    lines.insert(0, HEADER.into());
+    lines.push(format!("end {count}\n"));
+    lines.join("\n")
 }
 
-fn lines_of(node: &Node, key: Key, standing: &Standing, now: Now, wall: u64) -> Vec<String> {
-    let source = key.source;
-    // Whole seconds: the same entry is the same line whenever it is written.
-    let unix = |ms: u64| (wall + ms).saturating_sub(now.ms()) / 1000 * 1000;
-    let end = |ms: u64| {
-        if ms == FOREVER {
-            NEVER.into()
-        } else {
-            unix(ms).to_string()
+/// Ledger times in the file: milliseconds since 1970.
+#[derive(Clone, Copy)]
+struct Clock {
+    now: Now,
+    wall: u64,
+}
+
+impl Clock {
+    /// Whole seconds: the same entry is the same line whenever it is written.
+    fn unix(self, ms: u64) -> u64 {
+        (self.wall + ms).saturating_sub(self.now.ms()) / 1000 * 1000
+    }
+
+    fn end(self, ms: u64) -> String {
+        match ms {
+            FOREVER => NEVER.into(),
+            ms => self.unix(ms).to_string(),
         }
-    };
-    let mut lines = Vec::new();
-    let ban = &standing.ban;
+    }
+}
+
+fn ban_line(node: &Node, source: Source, ban: &Ban, clock: Clock) -> String {
+    format!(
+        "ban {source} {} {} {} {} {}",
+        clock.unix(ban.since),
+        clock.end(ban.until),
+        ban.origin.word(),
+        ban.validated,
+        node.reason_text(ban.reason)
+    )
+}
+
+fn lines_of(
+    node: &Node,
+    source: Source,
+    standing: &Standing,
+    clock: Clock,
+    lines: &mut Vec<String>,
+) {
+    let (now, ban) = (clock.now, &standing.ban);
     if standing.banned(now, false) && !ban.shadow {
-        lines.push(format!(
-            "ban {source} {} {} {} {} {}",
-            unix(ban.since),
-            end(ban.until),
-            ban.origin.word(),
-            ban.validated,
-            node.reason_text(ban.reason)
-        ));
+        lines.push(ban_line(node, source, ban, clock));
     }
     if standing.repeats > 0 {
-        let until = end(standing.repeats_until);
+        let until = clock.end(standing.repeats_until);
         lines.push(format!("repeats {source} {until} {}", standing.repeats));
     }
     for (what, name) in TIMES {
@@ -308,10 +367,9 @@ fn lines_of(node: &Node, key: Key, standing: &Standing, now: Now, wall: u64) -> 
             What::Trust => standing.trusted_until,
         };
         if until > now.ms() {
-            lines.push(format!("{name} {source} {}", end(until)));
+            lines.push(format!("{name} {source} {}", clock.end(until)));
         }
     }
-    lines
 }
 
 fn wall_ms() -> u64 {

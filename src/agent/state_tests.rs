@@ -38,11 +38,19 @@ fn a_whole_file_is_read() {
 }
 
 #[test]
+fn the_file_of_an_earlier_version_is_understood() {
+    let old = WHOLE;
+    let new = old.replacen("sec-state 1", HEADER, 1);
+    assert_eq!(parse(old), parse(&new));
+    assert!(new.starts_with("sec-state 2"));
+}
+
+#[test]
 fn a_file_that_is_not_whole_is_none() {
     for (text, problem) in [
         ("", "does not begin"),
         ("something else\nend 0\n", "does not begin"),
-        ("sec-state 2\nend 0\n", "newer version"),
+        ("sec-state 3\nend 0\n", "newer version"),
         ("sec-state 1\n", "end is missing"),
         ("sec-state 1\nend 1\n", "as many lines"),
         ("sec-state 1\nban 192.0.2.1 x\nend 1\n", "line 2"),

@@ -12,7 +12,7 @@ use crate::engine::verdict::Reason;
 use crate::source::Source;
 
 /// Length of a record: less than `PIPE_BUF`, so that the kernel never tears one.
-pub const RECORD: usize = 200;
+pub const RECORD: usize = 208;
 /// Longest user or agent text that is carried.
 pub const TEXT_MAX: usize = 72;
 
@@ -91,6 +91,8 @@ pub struct Event {
     pub origin: Origin,
     /// In shadow mode.
     pub shadow: bool,
+    /// When it was ordered, as a ledger time; 0 where that says nothing.
+    pub at: u64,
     /// For how long; 0 where that says nothing, [`Event::FOREVER`] without an end.
     pub seconds: u64,
     /// Earlier bans that are remembered.
@@ -114,6 +116,7 @@ impl Event {
             reason: Reason::NONE,
             origin,
             shadow: false,
+            at: 0,
             seconds: 0,
             repeats: 0,
             text: Text::default(),
@@ -139,6 +142,7 @@ impl Event {
         put(&[self.source.length(), self.text.length, self.agent.length, 0]);
         put(&self.source.bits().to_le_bytes());
         put(&Source::new(self.address, 128).bits().to_le_bytes());
+        put(&self.at.to_le_bytes());
         put(&self.seconds.to_le_bytes());
         put(&self.repeats.to_le_bytes());
         put(&self.text.bytes);
@@ -153,6 +157,7 @@ impl Event {
         let [length, text, agent, _] = take(&mut rest);
         let bits = u128::from_le_bytes(take(&mut rest));
         let address = u128::from_le_bytes(take(&mut rest));
+        let at = u64::from_le_bytes(take(&mut rest));
         let seconds = u64::from_le_bytes(take(&mut rest));
         let repeats = u32::from_le_bytes(take(&mut rest));
         Some(Event {
@@ -162,6 +167,7 @@ impl Event {
             reason: Reason::from_number(reason),
             origin: Origin::from_number(origin),
             shadow: shadow != 0,
+            at,
             seconds,
             repeats,
             text: Text {
@@ -234,6 +240,7 @@ mod tests {
                 address: "2001:db8::1".parse().unwrap(),
                 reason: Reason::AUTH,
                 shadow: true,
+                at: 1 << 39,
                 seconds: Event::FOREVER,
                 repeats: 7,
                 text: Text::new(b"anna"),

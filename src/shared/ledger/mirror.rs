@@ -10,8 +10,10 @@ use super::slot::{Update, Word};
 use super::{Aspect, Full, Key, Ledger, TRIES, pack_origin};
 use crate::engine::facts::{Ban, Now, Origin};
 
-/// Times that differ by less come from the same key, read twice.
-const SAME_MS: u64 = 1500;
+/// Times that differ by less, in milliseconds, come from the same key, read twice.
+pub const SAME_MS: u64 = 1500;
+/// A ban that ends so soon anyway, in milliseconds, was not lifted: its key expired.
+pub const EXPIRING_MS: u64 = 1500;
 
 /// What taking over changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

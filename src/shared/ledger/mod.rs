@@ -28,7 +28,7 @@ mod users;
 
 pub use census::Census;
 pub use denials::Denials;
-pub use mirror::Mirrored;
+pub use mirror::{EXPIRING_MS, Mirrored, SAME_MS};
 pub use pending::{Aspect, Pending};
 
 use super::sync::{AtomicU64, Ordering::Relaxed};

@@ -35,12 +35,29 @@ pub struct Network {
     pub origin: Origin,
     /// Made in shadow mode: it denies nothing.
     pub shadow: bool,
+    /// The fleet does not know yet what this row says.
+    pub pending: bool,
 }
 
-/// A flag of a row; there is room for seven more.
+/// The flags of a row; there is room for six more.
 const SHADOW: u64 = 1;
+const PENDING: u64 = 2;
 
 impl Network {
+    /// In the place of a network that was removed at `since`, until the fleet knows. It holds for
+    /// nobody.
+    pub fn removed(prefix: Prefix, since: u64, origin: Origin) -> Network {
+        Network {
+            prefix,
+            since,
+            until: 0,
+            reason: Reason::NONE,
+            origin,
+            shadow: false,
+            pending: true,
+        }
+    }
+
     /// Whether it holds now; a shadow ban does in shadow mode only.
     #[inline]
     pub fn holds(&self, now: Now, shadow: bool) -> bool {
@@ -61,7 +78,7 @@ impl Network {
 
     fn encode(&self, around: u32) -> [u64; ROW] {
         let source = self.prefix.source();
-        let flags = u64::from(self.shadow) * SHADOW;
+        let flags = (u64::from(self.shadow) * SHADOW) | (u64::from(self.pending) * PENDING);
         [
             (source.bits() >> 64) as u64,
             source.bits() as u64,
@@ -173,6 +190,7 @@ impl<'a> Networks<'a> {
             reason: Reason::from_number(until as u8),
             origin: Origin::from_number((since >> 8) as u8),
             shadow: since & SHADOW != 0,
+            pending: since & PENDING != 0,
         };
         Some((network, (place >> 32) as u32))
     }

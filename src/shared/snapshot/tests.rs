@@ -31,6 +31,7 @@ fn network(prefix: &str, until: u64) -> Network {
         reason: Reason::MANUAL,
         origin: Origin::Operator,
         shadow: false,
+        pending: false,
     }
 }
 
@@ -153,8 +154,13 @@ fn rows_survive_the_words() {
         shadow: true,
         ..network("2001:db8::/32", FOREVER)
     };
-    let networks = [network("10.0.0.0/8", 123_456_789), shadow];
+    let gone = Network::removed("10.9.0.0/16".parse().unwrap(), 5, Origin::Redis);
+    let networks = [network("10.0.0.0/8", 123_456_789), gone, shadow];
     publish(snapshot, &networks);
+    assert_eq!(
+        banned(snapshot, "10.9.0.1", 6).as_deref(),
+        Some("10.0.0.0/8")
+    );
     let read = snapshot.read(&[Section::Bans], |view| {
         let networks = view.networks(Section::Bans)?;
         Some(networks.iter().collect::<Vec<_>>())

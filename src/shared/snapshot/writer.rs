@@ -31,6 +31,13 @@ impl fmt::Display for TooLarge {
 
 impl std::error::Error for TooLarge {}
 
+impl TooLarge {
+    /// The share of the list, above 0 and at most 1, for which there is no room.
+    pub fn excess(&self) -> f64 {
+        1.0 - self.free as f64 / self.words.max(1) as f64
+    }
+}
+
 /// One list, and which of its versions this is.
 #[derive(Clone, Debug, Default)]
 struct List {
