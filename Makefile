@@ -7,10 +7,11 @@
 #   make test       everything there is to check
 #   make bench      nanoseconds per call, beside the peers
 #   make stories    customers and attackers at `sec`, and at pike + htable; in two minutes
+#   make soak       faults and floods at full length; MINUTES=10, of wear in the end
 #   make loom       the models of the shared memory
 #   make deps       the Debian packages that the above need
 
-.PHONY: all build fault install demo portal test check loom bench stories deps clean
+.PHONY: all build fault install demo portal test check loom bench stories soak deps clean
 .ONESHELL:
 .SHELLFLAGS := -eu -c
 
@@ -72,6 +73,9 @@ bench: deps build
 
 stories: deps build
 	@cargo run --quiet --release --example stories
+
+soak: deps build
+	@cargo run --quiet --release --example soak -- $(MINUTES)
 
 test: deps build fault check loom
 	@cargo test

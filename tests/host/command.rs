@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{Kamailio, PATIENCE, SERVER};
+use super::{Kamailio, PATIENCE, SERVER, wait_for};
 
 /// A refused command: the code and the sentence that the operator reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,16 @@ impl Kamailio {
             .map(|(_, value)| value.trim())
             .unwrap_or_else(|| panic!("there is no statistic {wanted}: {listed}"));
         value.parse().expect("a statistic is a number")
+    }
+
+    /// The process of the agent; waits for one that lives.
+    pub fn agent(&self) -> i32 {
+        wait_for("the agent", || {
+            let status = self.kamcmd(&["sec.status"]).ok()?;
+            let mut lines = status.lines();
+            let pid = lines.find_map(|line| line.trim().strip_prefix("agent_pid: "))?;
+            pid.parse().ok().filter(|pid| *pid > 0)
+        })
     }
 
     /// Kamailio's processes: number and description.
