@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::cidr::Prefix;
 use crate::engine::facts::{Now, Origin};
 use crate::engine::verdict::Reason;
+use crate::extension::shrinkage::Origin as Lists;
 use crate::kamailio::Rpc;
 use crate::networks::{self, Target};
 use crate::node::{Node, node, seconds_left};
@@ -150,15 +151,25 @@ pub fn whitelist_remove(rpc: &mut Rpc<'_>) {
     }
 }
 
-/// `sec.reload [list]`.
+/// `sec.reload [list] [confirm]`.
 pub fn reload(rpc: &mut Rpc<'_>) {
-    let Some((node, [wanted])) = open(rpc, "sec.reload", [], ["list"]) else {
+    let Some((node, [wanted, confirm])) = open(rpc, "sec.reload", [], ["list", "confirm"]) else {
         return;
     };
-    let known: Vec<&str> = [(WHITELIST_FILE, node.whitelist_sources.file.is_some())]
-        .into_iter()
-        .filter_map(|(name, there)| there.then_some(name))
-        .collect();
+    if !["", "confirm"].contains(&&*confirm) {
+        let text =
+            format!("sec.reload: \"{confirm}\" is not \"confirm\", and nothing else is allowed");
+        return rpc.fault(400, &text);
+    }
+    let extensions = &node.extension_sources;
+    let known: Vec<&str> = [
+        (WHITELIST_FILE, node.whitelist_sources.file.is_some()),
+        (Lists::File.word(), extensions.file.is_some()),
+        (Lists::Redis.word(), extensions.key.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, there)| there.then_some(name))
+    .collect();
     let names: Vec<&str> = match wanted.as_str() {
         "" => known.clone(),
         name => known
@@ -180,7 +191,7 @@ pub fn reload(rpc: &mut Rpc<'_>) {
         return rpc.fault(400, &text);
     }
     for name in &names {
-        if let Err(refusal) = networks::reload(node, name, BY) {
+        if let Err(refusal) = networks::reload(node, name, confirm == "confirm", BY) {
             return rpc.fault(503, &format!("sec.reload: {name} {refusal}"));
         }
     }

@@ -1,7 +1,8 @@
 //! The directory: which extensions there are, and what a user is to it.
 //!
 //! Asked by SIP workers. The dial plan's masks are private memory of the start, and so are the
-//! names of the start; they count until the agent publishes others in the snapshot.
+//! names of the start; they count until the agent publishes others in the snapshot. While names are
+//! missing that are in Redis, nobody is judged.
 
 use crate::extension::{Extensions, Judgement, Mask, NameTable, Names};
 use crate::shared::snapshot::{Section, Snapshot, Unread};
@@ -11,15 +12,24 @@ pub struct Directory {
     snapshot: Snapshot,
     masks: Vec<Mask>,
     at_start: Names,
+    /// Whether they may be judged by until the agent has published others.
+    judge_at_start: bool,
 }
 
 impl Directory {
-    /// With the masks and the names of the start.
-    pub fn new(snapshot: Snapshot, masks: Vec<Mask>, at_start: Names) -> Directory {
+    /// With the masks and the names of the start; `judge_at_start` says whether these are all that
+    /// there are.
+    pub fn new(
+        snapshot: Snapshot,
+        masks: Vec<Mask>,
+        at_start: Names,
+        judge_at_start: bool,
+    ) -> Directory {
         Directory {
             snapshot,
             masks,
             at_start,
+            judge_at_start,
         }
     }
 
@@ -34,6 +44,7 @@ impl Directory {
         match published {
             Ok(Some(judgement)) => judgement,
             Err(Unread::Busy) => Judgement::Nothing,
+            Ok(None) | Err(Unread::Absent) if !self.judge_at_start => Judgement::Nothing,
             Ok(None) | Err(Unread::Absent) => {
                 let (masks, names) = (&*self.masks, self.at_start.table());
                 Extensions { masks, names }.judge(user, domain, threshold)
@@ -55,8 +66,13 @@ impl Directory {
         names.unwrap_or_else(|| self.at_start.table().len())
     }
 
-    /// Whether there is anything to judge by.
-    pub fn is_empty(&self) -> bool {
-        self.masks.is_empty() && self.names() == 0
+    /// Whether nobody is judged in any domain: there is nothing to judge by, or it is not to be
+    /// trusted.
+    pub fn is_off(&self) -> bool {
+        let published = self.snapshot.read(&[Section::Extensions], |view| {
+            Some(NameTable::new(view.column(Section::Extensions)?).is_suspended())
+        });
+        let suspended = published.ok().flatten().unwrap_or(!self.judge_at_start);
+        suspended || self.masks.is_empty() && self.names() == 0
     }
 }

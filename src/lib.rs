@@ -113,6 +113,8 @@
 //! * `agent/metrics.rs`: statistics, pushed to statsd and Graphite.
 //! * `agent/blocklist.rs`: the bans that hold, for others. `agent/export.rs`: as a file.
 //!   `agent/firewall.rs`: in sets of nftables, through the program that `agent/nft.rs` runs.
+//! * `agent/extensions.rs`: the names of extensions put together and published. `sets.rs`: those in
+//!   Redis.
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger and the books.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
@@ -179,13 +181,15 @@
 //!   overlap, with gaps taken out.
 //! * [`extension`]: does a user exist here, or at least resemble one that does? Masks of a dial plan
 //!   (`mask.rs`); names from text (`name.rs`), their lists (`names.rs`, `table.rs`), and how similar
-//!   two are (`similarity.rs`, with `bag.rs` to look at few).
+//!   two are (`similarity.rs`, with `bag.rs` to look at few); all lists together (`union.rs`), as far
+//!   as they are whole (`shrinkage.rs`).
 //! * [`domain`]: a DNS name, and whether it lies in another.
 //! * [`user_agents`]: the patterns of scanners.
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list
 //!   (`parameter.rs`: of what). `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value
 //!   and a list file may be. `rate.rs`, `bans.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`,
-//!   `agents.rs`, `extensions.rs`, `metrics.rs`, `outlets.rs`: setters of more than a few lines.
+//!   `agents.rs`, `extensions.rs`, `extension_key.rs`, `metrics.rs`, `outlets.rs`: setters of more
+//!   than a few lines.
 //!
 //! # Dependencies
 //!

@@ -203,7 +203,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "sec.reload",
-        help: "sec.reload [list]: reads whitelist_file anew",
+        help: "sec.reload [list] [confirm]: reads whitelist_file, extension_file and \
+               extension_redis_key anew",
         reply: Reply::One,
         run: commands::reload,
     },

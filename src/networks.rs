@@ -142,14 +142,16 @@ pub fn whitelist_remove(node: &Node, prefix: Prefix, origin: Origin) -> Result<b
     take_back(node, section, kind, prefix, origin)
 }
 
-/// Has the agent read a list anew.
+/// Has the agent read a list anew; `confirms` says that it is as it is to be, however little of it is
+/// left.
 ///
 /// # Errors
 /// [`Refusal`].
-pub fn reload(node: &Node, list: &str, origin: Origin) -> Result<(), Refusal> {
+pub fn reload(node: &Node, list: &str, confirms: bool, origin: Origin) -> Result<(), Refusal> {
     let nobody = node.key(IpAddr::from([0, 0, 0, 0])).source;
     let event = Event {
         text: Text::new(list.as_bytes()),
+        seconds: u64::from(confirms),
         ..Event::new(Kind::Reload, nobody, origin)
     };
     order(node, &event)

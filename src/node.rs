@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::cidr::MinPrefix;
-use crate::config::{Config, Metrics, Mode, Outlets, Rdns, Redis, WhitelistSources};
+use crate::config::{
+    Config, ExtensionSources, Metrics, Mode, Outlets, Rdns, Redis, WhitelistSources,
+};
 use crate::directory::Directory;
 use crate::domain::Domain;
 use crate::engine::facts::{Now, Origin, Standing};
@@ -63,6 +65,8 @@ pub struct Node {
     pub words: Words,
     /// Which extensions there are.
     pub directory: Directory,
+    /// What its names are put together from.
+    pub extension_sources: ExtensionSources,
     /// Patterns of scanners.
     pub user_agents: UserAgents,
     /// Mode, and the agent's signs of life.
@@ -162,6 +166,7 @@ impl Node {
         let census = Census::new(region.take(Census::WORDS));
         let strike_window = policy.strike_window;
         let snapshot = Snapshot::new(region.take(snapshot_words));
+        let extension_sources = config.extension_sources();
         Ok(Node {
             rates: Rates::new(region.take(rates_words), scale),
             counts: Rates::new(region.take(counts_words), widest),
@@ -187,7 +192,13 @@ impl Node {
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
             lists: Lists::new(snapshot, config.whitelist()),
-            directory: Directory::new(snapshot, config.masks().into(), config.extensions()),
+            directory: Directory::new(
+                snapshot,
+                config.masks().into(),
+                config.extensions(),
+                extension_sources.judge_at_start(),
+            ),
+            extension_sources,
             whitelist_sources: config.whitelist_sources(),
             ban_min_prefix: config.ban_min_prefix(),
             whitelist_min_prefix: config.whitelist_min_prefix(),

@@ -58,14 +58,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
         c"lists_published",
         node.lists.snapshot.generation().cast_signed(),
     );
-    let directory = &node.directory;
-    reply
-        .text(
-            c"extensions",
-            if directory.is_empty() { "off" } else { "on" },
-        )
-        .int(c"extension_masks", directory.masks() as i64)
-        .int(c"extension_names", directory.names() as i64);
+    extensions_status(node, &mut reply);
     redis_status(node, now, &mut reply);
     metrics_status(node, &mut reply);
     outlets_status(node, &mut reply);
@@ -78,6 +71,31 @@ pub fn status(rpc: &mut Rpc<'_>) {
         (c"panics", Count::Panics),
     ] {
         reply.int(name, node.counted(count).cast_signed());
+    }
+}
+
+/// By what users are judged, and why not.
+fn extensions_status(node: &Node, reply: &mut RpcStruct<'_>) {
+    let (directory, sources) = (&node.directory, &node.extension_sources);
+    let word = if directory.is_off() { "off" } else { "on" };
+    reply
+        .text(c"extensions", word)
+        .int(c"extension_masks", directory.masks() as i64)
+        .int(c"extension_names", directory.names() as i64);
+    let note = |note, otherwise: &str| match node.notes.read(note) {
+        text if text.is_empty() => otherwise.to_owned(),
+        text => text,
+    };
+    if sources.file.is_some() || sources.key.is_some() {
+        reply.text(c"extension_problem", &node.notes.read(Note::Extensions));
+    }
+    if sources.file.is_some() {
+        let text = note(Note::ExtensionFile, "as at the start");
+        reply.text(c"extension_file", &text);
+    }
+    if sources.key.is_some() {
+        let text = note(Note::ExtensionSets, "not read yet");
+        reply.text(c"extension_redis_key", &text);
     }
 }
 

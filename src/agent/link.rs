@@ -15,6 +15,7 @@ use redis::{IntoConnectionInfo, PushInfo, PushKind, RedisError, RedisResult, Val
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use super::extensions::Extensions;
 use super::journal::Journal;
 use super::keys::{FleetClock, Keys};
 use super::networks::Networks;
@@ -47,6 +48,7 @@ pub struct Link {
     events: Receiver<Event>,
     replica: Replica,
     outbox: Outbox,
+    extensions: Extensions,
     /// What was last said about the link: nothing is said twice.
     said: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Link {
         journal: Rc<RefCell<Journal>>,
         events: Receiver<Event>,
         networks: Networks,
+        extensions: Extensions,
     ) -> Link {
         let keys = Keys::new(&node.redis, node.policy.ipv6_prefix);
         let replica = Replica::new(node, keys, networks.clone());
@@ -70,6 +73,7 @@ impl Link {
             events,
             replica,
             outbox,
+            extensions,
             said: None,
         }
     }
@@ -81,6 +85,7 @@ impl Link {
             let began = Instant::now();
             let Err(error) = self.session().await;
             self.node.status.set_link(false);
+            self.extensions.lost();
             self.lost(&error);
             if began.elapsed() > 2 * PAUSES.1 {
                 pause = PAUSES.0;
@@ -106,6 +111,7 @@ impl Link {
     /// One connection, from the first byte to its loss.
     async fn session(&mut self) -> Result<std::convert::Infallible, RedisError> {
         let (mut connection, mut pushes) = self.connect().await?;
+        self.extensions.connected(&connection);
         let began = Instant::now();
         let keys = self.load(&mut connection).await?;
         self.node.status.set_loaded();
@@ -159,6 +165,9 @@ impl Link {
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON").arg("BCAST");
         for (_, prefix) in self.replica.keys().prefixes() {
+            tracking.arg("PREFIX").arg(prefix);
+        }
+        if let Some(prefix) = self.extensions.prefix() {
             tracking.arg("PREFIX").arg(prefix);
         }
         tracking.exec_async(&mut connection).await?;
@@ -244,7 +253,9 @@ impl Link {
         while let Ok(push) = pushes.try_recv() {
             everything |= !collect(Some(push), &mut changed)?;
         }
+        changed.retain(|key| !self.extensions.takes(key));
         if everything || changed.len() > CHANGED_MAX {
+            self.extensions.all_changed();
             self.load(connection).await?;
         } else {
             let changed: Vec<Vec<u8>> = changed.into_iter().collect();
@@ -334,7 +345,7 @@ fn entry(answers: &[RedisResult<Value>; 2]) -> Result<Option<Entry>, ()> {
 }
 
 /// An error as an operator understands it.
-fn describe(error: &RedisError) -> String {
+pub fn describe(error: &RedisError) -> String {
     let text = error.to_string();
     if text.contains("unknown command") && text.contains("HELLO") || text.contains("NOPROTO") {
         return "the server does not speak RESP3; Redis 6 or later, or Valkey, is needed".into();
@@ -344,7 +355,7 @@ fn describe(error: &RedisError) -> String {
         Some("WRONGPASS") => "it does not accept the user or the password of redis_url".into(),
         Some("NOPERM") => format!(
             "the user of redis_url may not do what is needed ({text}); needed are hello, client, \
-             ping, time, scan, getrange, pttl, set, del, watch, unwatch, multi, exec, xadd"
+             ping, time, scan, sscan, getrange, pttl, set, del, watch, unwatch, multi, exec, xadd"
         ),
         _ if error.is_timeout() => "it does not answer".into(),
         _ => text,

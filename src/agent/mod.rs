@@ -9,6 +9,7 @@ mod blocklist;
 mod book;
 mod books;
 mod export;
+mod extensions;
 mod firewall;
 mod journal;
 mod keys;
@@ -21,6 +22,7 @@ mod outbox;
 mod rdns;
 mod replica;
 mod resolver;
+mod sets;
 mod state;
 pub mod supervisor;
 
@@ -44,6 +46,7 @@ use crate::node::Node;
 use crate::shared::events::{Event, Kind, RECORD};
 use books::Books;
 use export::Export;
+use extensions::Extensions;
 use firewall::Firewall;
 use journal::Journal;
 use link::Link;
@@ -111,6 +114,7 @@ struct Agent {
     node: &'static Node,
     journal: Rc<RefCell<Journal>>,
     networks: Networks,
+    extensions: Extensions,
     /// Names in the static whitelist.
     wanted: watch::Receiver<Vec<Domain>>,
     /// Tasks that run as long as the agent does.
@@ -142,6 +146,7 @@ impl Agent {
         let books = Books::recover(node, Rc::clone(&journal), link.clone());
         Agent {
             node,
+            extensions: Extensions::new(node),
             networks: Networks::recover(node, books, names),
             wanted,
             tasks: Vec::new(),
@@ -166,6 +171,7 @@ impl Agent {
         self.tasks.extend([
             spawn_local(self.networks.clone().publish()),
             spawn_local(self.networks.clone().reload()),
+            spawn_local(self.extensions.clone().run(self.networks.clone())),
             spawn_local(
                 Names::recover(self.node, self.networks.clone(), self.wanted.clone()).run(),
             ),
@@ -223,7 +229,16 @@ impl Agent {
         // Without a provider, TLS would panic; a second one changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (journal, networks) = (Rc::clone(&self.journal), self.networks.clone());
-        let link = Link::new(node, url, host_name(), journal, events, networks);
+        let extensions = self.extensions.clone();
+        let link = Link::new(
+            node,
+            url,
+            host_name(),
+            journal,
+            events,
+            networks,
+            extensions,
+        );
         self.tasks.push(spawn_local(link.run()));
     }
 
@@ -256,7 +271,7 @@ impl Agent {
         };
         for record in buffer[..length].as_chunks::<RECORD>().0 {
             if let Some(event) = Event::decode(record) {
-                if self.networks.obey(&event) {
+                if self.extensions.obey(&event) || self.networks.obey(&event) {
                     continue;
                 }
                 self.journal.borrow_mut().write(&event, self.node.now());

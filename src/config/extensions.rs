@@ -1,14 +1,22 @@
 //! The dial plan and the names of extensions, and what guessing at them costs.
 //!
-//! Called by the setters; `extension` knows what a mask and a name are.
+//! Called by the setters, and by the agent when lists change; `extension` knows what a mask and a
+//! name are.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
+use super::extension_key::ExtensionKey;
 use super::parameter::Outcome;
 use super::value::Given;
-use super::{Config, list, rate};
+use super::{Config, ReadFile, list, rate};
 use crate::engine::policy::{Guessing, METHODS};
 use crate::extension::{Mask, Names, NamesBuilder};
 
+const FILE: &str = "extension_file";
+const WANTED: &str = "one name";
+/// Most names of a list.
+pub const NAMES_MAX: usize = list::ENTRIES_MAX;
 /// Most `extension_pattern` lines.
 const MASKS_MAX: usize = 64;
 /// Longest domain in bytes.
@@ -29,12 +37,13 @@ pub(super) const RULE: Guessing = Guessing {
     forgive: 5,
 };
 
-/// `extension_pattern` and `extension_file`.
+/// `extension_pattern`, `extension_file` and `extension_redis_key`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Extensions {
     masks: Vec<Mask>,
     /// The path, and what is there.
-    file: Option<(String, NamesBuilder)>,
+    file: Option<(String, Arc<NamesBuilder>)>,
+    pub key: Option<ExtensionKey>,
 }
 
 impl Extensions {
@@ -42,20 +51,60 @@ impl Extensions {
         &self.masks
     }
 
-    pub fn path(&self) -> Option<&str> {
-        self.file.as_ref().map(|(path, _)| &**path)
+    pub fn sources(&self, read_file: ReadFile) -> ExtensionSources {
+        ExtensionSources {
+            file: self.file.clone(),
+            key: self.key.clone(),
+            read_file,
+        }
     }
 
     /// The names of the file, indexed.
     pub fn names(&self) -> Names {
         match &self.file {
-            Some((_, names)) => names.clone().build(),
+            Some((_, names)) => NamesBuilder::clone(names).build(),
             None => Names::default(),
         }
     }
 
     fn is_unset(&self) -> bool {
-        self.masks.is_empty() && self.file.is_none()
+        self.masks.is_empty() && self.file.is_none() && self.key.is_none()
+    }
+}
+
+/// Where the names come from, for whoever puts them together anew while the server runs.
+#[derive(Clone, Debug)]
+pub struct ExtensionSources {
+    /// `extension_file`: its path, and the names that it had at the start.
+    pub file: Option<(String, Arc<NamesBuilder>)>,
+    /// `extension_redis_key`.
+    pub key: Option<ExtensionKey>,
+    read_file: ReadFile,
+}
+
+impl ExtensionSources {
+    /// Whether users may be judged by what was known at the start: by masks alone, or by a file that
+    /// names somebody. Names in Redis are never known then.
+    pub fn judge_at_start(&self) -> bool {
+        let named = |(_, names): &(String, Arc<NamesBuilder>)| !names.is_empty();
+        self.key.is_none() && self.file.as_ref().is_none_or(named)
+    }
+
+    /// Reads `extension_file` as it is now. May take as long as the file system takes.
+    ///
+    /// # Errors
+    /// A sentence that names the file, and the line if it is one: what was known before stays.
+    pub fn read_file(&self) -> Result<NamesBuilder, String> {
+        let Some((path, _)) = &self.file else {
+            return Ok(NamesBuilder::new());
+        };
+        let given = Given {
+            name: FILE,
+            text: path,
+            inside: None,
+        };
+        let bytes = list::load(self.read_file, given, WANTED)?;
+        read(FILE, path, &bytes)
     }
 }
 
@@ -67,9 +116,17 @@ pub(super) fn idle(config: &Config) -> Option<String> {
         "extension_weight",
         "extension_forgive",
     ];
+    let extensions = &config.extensions;
+    if extensions.key.is_some() && config.redis.url.is_none() {
+        let sentence = "extension_redis_key: there is no redis_url, so no user is judged";
+        return Some(sentence.into());
+    }
     let named = about.into_iter().find(|name| config.is_given(name))?;
-    config.extensions.is_unset().then(|| {
-        format!("{named}: no user is judged without an extension_pattern or an extension_file")
+    extensions.is_unset().then(|| {
+        format!(
+            "{named}: no user is judged without an extension_pattern, an extension_file or an \
+             extension_redis_key"
+        )
     })
 }
 
@@ -88,11 +145,11 @@ pub(super) fn add_mask(config: &mut Config, given: Given<'_>) -> Outcome {
 /// `extension_file`.
 pub(super) fn set_file(config: &mut Config, given: Given<'_>) -> Outcome {
     let path = given.text;
-    let bytes = list::load(config.read_file, given, "one name")?;
+    let bytes = list::load(config.read_file, given, WANTED)?;
     let names = read(given.name, path, &bytes)?;
     let empty = names.is_empty();
-    config.extensions.file = Some((path.to_string(), names));
-    Ok(empty.then(|| format!("extension_file: \"{path}\" has no name: nobody is judged by it")))
+    config.extensions.file = Some((path.to_string(), Arc::new(names)));
+    Ok(empty.then(|| format!("extension_file: \"{path}\" has no name: nobody is judged")))
 }
 
 /// Reads a list of names from the bytes of the file at `path`.
@@ -101,26 +158,35 @@ pub(super) fn set_file(config: &mut Config, given: Given<'_>) -> Outcome {
 /// A sentence that names the file and the first bad line, or the limit in the file's way.
 pub fn read(parameter: &str, path: &str, bytes: &[u8]) -> Result<NamesBuilder, String> {
     let mut names = NamesBuilder::new();
-    list::each(parameter, path, bytes, list::ENTRIES_MAX, |entry| {
-        let text = entry.bytes;
-        let odd = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
-        let refuse = |problem: String| format!("{problem}; allowed: {ENTRY}");
-        if text.iter().any(odd) {
-            return Err(refuse("has a blank or a control character".into()));
-        }
-        let (name, domain) = match text.iter().rposition(|&byte| byte == b'@') {
-            Some(at) => (&text[..at], &text[at + 1..]),
-            None => (text, &b""[..]),
-        };
-        if text.ends_with(b"@") || domain.len() > DOMAIN_MAX {
-            return Err(refuse(
-                "has no domain behind its @, or too long a one".into(),
-            ));
-        }
-        let inserted = names.insert(domain, name);
-        inserted.map_err(|error| refuse(error.to_string()))
+    list::each(parameter, path, bytes, NAMES_MAX, |entry| {
+        insert(&mut names, entry.bytes, b"")
+            .map_err(|problem| format!("{problem}; allowed: {ENTRY}"))
     })?;
+    names.settle();
     Ok(names)
+}
+
+/// Adds an entry of a list that is one of `domain`, or of all domains if that is empty.
+///
+/// # Errors
+/// What is wrong with it, to follow the entry in a sentence.
+pub fn insert(names: &mut NamesBuilder, entry: &[u8], domain: &[u8]) -> Result<(), String> {
+    let odd = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control();
+    if entry.iter().any(odd) {
+        return Err("has a blank or a control character".into());
+    }
+    let (name, own) = match entry.iter().rposition(|&byte| byte == b'@') {
+        Some(at) => (&entry[..at], Some(&entry[at + 1..])),
+        None => (entry, None),
+    };
+    if own.is_some_and(|own| own.is_empty() || own.len() > DOMAIN_MAX) {
+        return Err("has no domain behind its @, or too long a one".into());
+    }
+    if own.is_some_and(|own| !domain.is_empty() && !own.eq_ignore_ascii_case(domain)) {
+        return Err("is of another domain than its list".into());
+    }
+    let inserted = names.insert(own.unwrap_or(domain), name);
+    inserted.map_err(|error| error.to_string())
 }
 
 /// `extension_threshold`.

@@ -12,6 +12,7 @@
 mod agents;
 mod bans;
 mod compound;
+mod extension_key;
 mod extensions;
 pub mod list;
 mod metrics;
@@ -27,6 +28,8 @@ mod whitelist;
 
 use std::io;
 
+pub use extension_key::ExtensionKey;
+pub use extensions::{ExtensionSources, NAMES_MAX as EXTENSIONS_MAX, insert as insert_extension};
 pub use metrics::{Metrics, Receiver};
 pub use outlets::{NftSets, Outlets};
 pub use parameter::Parameter;
@@ -260,9 +263,9 @@ impl Config {
         self.extensions.masks()
     }
 
-    /// `extension_file`, to read it again.
-    pub fn extension_file(&self) -> Option<&str> {
-        self.extensions.path()
+    /// What it takes to put the names together anew: `extension_file` and `extension_redis_key`.
+    pub fn extension_sources(&self) -> ExtensionSources {
+        self.extensions.sources(self.read_file)
     }
 
     /// The names in `extension_file`, indexed: for a million that takes seconds.

@@ -6,7 +6,10 @@
 
 use super::parameter::Parameter;
 use super::value::{DAY, YEAR};
-use super::{Mode, agents, bans, extensions, metrics, node, outlets, rate, rdns, redis, whitelist};
+use super::{
+    Mode, agents, bans, extension_key, extensions, metrics, node, outlets, rate, rdns, redis,
+    whitelist,
+};
 use crate::engine::policy::Scope;
 
 /// All parameters, in the README's order.
@@ -240,6 +243,12 @@ pub const PARAMETERS: &[Parameter] = &[
         "none",
         "file of the names of extensions, one a line",
         extensions::set_file,
+    ),
+    Parameter::once(
+        "extension_redis_key",
+        "none",
+        "name of the Redis set of extensions; {domain} in it: a set for each domain",
+        extension_key::set,
     ),
     Parameter::once(
         "extension_threshold",

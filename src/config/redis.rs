@@ -12,6 +12,8 @@ use super::value::Given;
 const OWN_PREFIX: &str = "sec:";
 /// Longest prefix of keys, in bytes.
 const PREFIX_MAX: usize = 64;
+/// What a name is made of behind its first letter.
+pub(super) const KEY: &str = "letters, digits, '_', '-', '.' and ':'";
 
 /// The server and the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,13 @@ pub struct Redis {
     pub whitelist_prefix: String,
     /// `redis_ban_prefix`.
     pub ban_prefix: String,
+}
+
+impl Redis {
+    /// What the keys begin with that this module keeps for itself.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> {
+        [&*self.whitelist_prefix, &*self.ban_prefix, OWN_PREFIX].into_iter()
+    }
 }
 
 impl Default for Redis {
@@ -100,20 +109,30 @@ pub(super) fn without_password(text: &str) -> &str {
 }
 
 pub(super) fn set_whitelist_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
-    config.redis.whitelist_prefix = prefix(given, "redis_ban_prefix", &config.redis.ban_prefix)?;
+    let other = ("redis_ban_prefix", &*config.redis.ban_prefix);
+    config.redis.whitelist_prefix = prefix(config, given, other)?;
     Ok(None)
 }
 
 pub(super) fn set_ban_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
-    let other = &config.redis.whitelist_prefix;
-    config.redis.ban_prefix = prefix(given, "redis_whitelist_prefix", other)?;
+    let other = ("redis_whitelist_prefix", &*config.redis.whitelist_prefix);
+    config.redis.ban_prefix = prefix(config, given, other)?;
     Ok(None)
 }
 
-fn prefix(given: Given<'_>, other_name: &str, other: &str) -> Result<String, String> {
+/// Whether keys with one of these beginnings may have the other one, too.
+pub(super) fn overlaps(a: &str, b: &str) -> bool {
+    a.starts_with(b) || b.starts_with(a)
+}
+
+fn prefix(
+    config: &Config,
+    given: Given<'_>,
+    (other_name, other): (&str, &str),
+) -> Result<String, String> {
     let allowed = format!(
-        "a letter and up to {PREFIX_MAX} letters, digits, '_', '-', '.' and ':'; neither it nor \
-         {other_name} nor {OWN_PREFIX} may be the start of another"
+        "a letter and up to {PREFIX_MAX} {KEY}; neither it nor {other_name} nor {OWN_PREFIX} nor \
+         extension_redis_key may be the start of another"
     );
     let text = given.text;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
@@ -121,10 +140,13 @@ fn prefix(given: Given<'_>, other_name: &str, other: &str) -> Result<String, Str
     if !named || text.len() > PREFIX_MAX || !text.chars().all(plain) {
         return Err(given.refuse("cannot begin a key", allowed));
     }
-    let overlaps = |a: &str, b: &str| a.starts_with(b) || b.starts_with(a);
     if overlaps(text, other) || overlaps(text, OWN_PREFIX) {
         let problem = format!("overlaps with {other_name} or {OWN_PREFIX}");
         return Err(given.refuse(problem, allowed));
+    }
+    let key = config.extensions.key.as_ref();
+    if key.is_some_and(|key| overlaps(text, key.prefix())) {
+        return Err(given.refuse("overlaps with extension_redis_key", allowed));
     }
     Ok(text.into())
 }

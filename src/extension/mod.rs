@@ -11,14 +11,17 @@ mod bag;
 mod mask;
 mod name;
 mod names;
+pub mod shrinkage;
 mod similarity;
 mod table;
+mod union;
 
 pub use mask::{Mask, MaskError};
 pub use name::{NAME_MAX, Name, NameError};
 pub use names::{Names, NamesBuilder};
 pub use similarity::similarity;
 pub use table::{Lists, NameTable};
+pub use union::{Doubt, Union};
 
 use crate::cidr::Column;
 
@@ -33,8 +36,8 @@ pub enum Judgement {
     Near,
     /// Like nothing that there is.
     Far,
-    /// There is nothing to judge it by: no list for its domain, and for a name that is no number,
-    /// masks do not count.
+    /// There is nothing to judge it by: no list for its domain (for a name that is no number, masks
+    /// do not count), or one that is not to be trusted.
     Nothing,
 }
 
@@ -55,6 +58,9 @@ impl<Q: Column<u64>> Extensions<'_, Q> {
     /// UTF-8) is far, if there is anything to judge by; no user at all is nothing.
     pub fn judge(&self, user: &[u8], domain: &[u8], threshold: u32) -> Judgement {
         let lists = self.names.lists(domain);
+        if lists.is_some_and(|lists| lists.is_suspended()) {
+            return Judgement::Nothing;
+        }
         let name = match Name::read(user) {
             Ok(name) => name,
             Err(NameError::Empty) => return Judgement::Nothing,

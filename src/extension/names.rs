@@ -1,7 +1,7 @@
 //! Lists of names, collected and indexed once, then only read.
 //!
-//! Built while Kamailio starts (`extension_file`) and by whoever fills a snapshot, in memory of
-//! its own; 100,000 names take well under a second. Bad entries are the caller's to report.
+//! Built while Kamailio starts (`extension_file`) and by the agent, which fills a snapshot, in memory
+//! of its own; 100,000 names take well under a second. Bad entries are the caller's to report.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -37,6 +37,7 @@ impl Names {
 pub struct NamesBuilder {
     /// By domain, in lower case; that of all domains is empty.
     sets: BTreeMap<Vec<u8>, Vec<Entry>>,
+    own_only: bool,
 }
 
 /// Length in code points, whether it is wide, and the folded name: names of one length and kind
@@ -63,9 +64,43 @@ impl NamesBuilder {
         Ok(())
     }
 
+    /// Adds all names of another one.
+    pub fn extend(&mut self, other: &NamesBuilder) {
+        for (domain, names) in &other.sets {
+            let set = self.sets.entry(domain.clone()).or_default();
+            set.extend_from_slice(names);
+        }
+    }
+
+    /// Takes the names of a domain out, or of all domains if it is empty, and has nobody judged
+    /// there any more.
+    pub fn suspend(&mut self, domain: &[u8]) {
+        self.sets.insert(domain.to_ascii_lowercase(), Vec::new());
+    }
+
+    /// Has nobody judged in domains that have no names of their own, even by those of all domains.
+    pub fn judge_own_only(&mut self) {
+        self.own_only = true;
+    }
+
     /// Whether no name was added.
     pub fn is_empty(&self) -> bool {
-        self.sets.is_empty()
+        self.sets.values().all(Vec::is_empty)
+    }
+
+    /// Counts each name once, however often it was added.
+    pub fn settle(&mut self) {
+        for names in self.sets.values_mut() {
+            names.sort_unstable();
+            names.dedup();
+        }
+    }
+
+    /// The domains that have names, and how many; those of all domains under the empty one. They are
+    /// right once it is settled.
+    pub fn sizes(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let sizes = self.sets.iter().map(|(domain, set)| (&**domain, set.len()));
+        sizes.filter(|(_, names)| *names > 0)
     }
 
     /// Indexes: n log n in the number of names.
@@ -73,12 +108,10 @@ impl NamesBuilder {
     /// # Panics
     /// With more names than 32-bit offsets reach, some hundred million.
     pub fn build(mut self) -> Names {
-        for names in self.sets.values_mut() {
-            names.sort_unstable();
-            names.dedup();
-        }
+        self.settle();
         let count = self.sets.values().map(Vec::len).sum();
         let mut index = Index::new(self.sets.len(), count);
+        index.words[0] |= u64::from(self.own_only) << 63;
         for (number, (domain, names)) in self.sets.iter().enumerate() {
             let groups: Vec<&[Entry]> = names.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).collect();
             let mut group_at = index.begin_set(number, domain, groups.len());
@@ -92,8 +125,8 @@ impl NamesBuilder {
             index.words.len() <= WORDS_MAX,
             "too many names for one list"
         );
-        match count {
-            0 => Names::default(),
+        match self.sets.len() {
+            0 if !self.own_only => Names::default(),
             _ => Names { words: index.words },
         }
     }

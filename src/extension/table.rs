@@ -9,7 +9,7 @@
 //!
 //! | part | content |
 //! |---|---|
-//! | header | `sets : 32, names : 32` · `slots : 32, their offset : 32` |
+//! | header | `own domains only : 1, sets : 31, names : 32` · `slots : 32, their offset : 32` |
 //! | sets, in the order of their domains | `bytes of the domain : 32, its offset : 32` · `groups : 32, their offset : 32` |
 //! | groups of a set: names of one length, shorter ones first | `length : 8, wide : 1`, `names : 32` · `texts' offset : 32, bags' offset : 32` · `boxes' offset : 32` |
 //! | texts | eight ASCII letters a word, or two code points (wide) |
@@ -34,6 +34,8 @@ pub(super) const SET_WORDS: usize = 2;
 pub(super) const GROUP_WORDS: usize = 3;
 /// Bags in a leaf, and leaves in a branch.
 pub(super) const FAN: usize = 16;
+/// The number of sets in its half word, beside the mark of `own domains only`.
+const SETS: usize = (1 << 31) - 1;
 /// A name lies at most so many slots behind its own; the builder sees to that.
 pub(super) const PROBES_MAX: usize = 64;
 /// Most groups of a set: one for each length, and for each length of wide names.
@@ -46,13 +48,23 @@ pub struct NameTable<Q> {
     words: Q,
 }
 
-/// The names that count for one domain: its own, and those of no domain.
+/// The names that count for one domain: its own, and those of all domains.
 #[derive(Clone, Copy, Debug)]
 pub struct Lists {
     sets: [Option<Set>; 2],
+    /// It has none of its own, though only such are to be judged.
+    others_only: bool,
 }
 
-/// Where the groups of a set are.
+impl Lists {
+    /// Whether nobody is to be judged there: one of the sets was emptied on purpose, or its own is
+    /// missing.
+    pub fn is_suspended(&self) -> bool {
+        self.others_only || self.sets.iter().flatten().any(|set| set.groups == 0)
+    }
+}
+
+/// Where the groups of a set are. Without groups it says that nobody is to be judged by it.
 #[derive(Clone, Copy, Debug)]
 struct Set {
     groups: usize,
@@ -95,6 +107,11 @@ impl<Q: Column<u64>> NameTable<Q> {
         self.len() == 0
     }
 
+    /// Whether nobody is to be judged anywhere.
+    pub fn is_suspended(&self) -> bool {
+        self.set(b"").is_some_and(|set| set.groups == 0)
+    }
+
     /// The names that count for `domain`, which is compared without case; `None` if there are
     /// none.
     pub fn lists(&self, domain: &[u8]) -> Option<Lists> {
@@ -103,8 +120,13 @@ impl<Q: Column<u64>> NameTable<Q> {
             b"" => None,
             domain => self.set(domain),
         };
-        let sets = [own, everyone];
-        sets.iter().any(Option::is_some).then_some(Lists { sets })
+        let own_only = self.halves(0).is_some_and(|(sets, _)| sets >> 31 == 1);
+        let lists = Lists {
+            sets: [own, everyone],
+            others_only: own_only && own.is_none(),
+        };
+        let any = lists.others_only || lists.sets.iter().any(Option::is_some);
+        any.then_some(lists)
     }
 
     /// Whether exactly this name is listed.
@@ -134,7 +156,7 @@ impl<Q: Column<u64>> NameTable<Q> {
     }
 
     fn set(&self, domain: &[u8]) -> Option<Set> {
-        let (mut from, mut to) = (0, self.halves(0)?.0);
+        let (mut from, mut to) = (0, self.halves(0)?.0 & SETS);
         while from < to {
             let middle = from + (to - from) / 2;
             let at = HEADER + middle * SET_WORDS;

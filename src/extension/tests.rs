@@ -82,6 +82,61 @@ fn what_is_missing_does_not_judge() {
 }
 
 #[test]
+fn a_suspended_list_judges_nobody() {
+    let masks = masks(&["7XXX"]);
+    let mut builder = NamesBuilder::new();
+    for (domain, name) in [("a.example", "alice"), ("b.example", "bob"), ("", "112")] {
+        builder.insert(domain.as_bytes(), name.as_bytes()).unwrap();
+    }
+    let judge = |builder: &NamesBuilder, user: &str, domain: &str| {
+        let (masks, names) = (&*masks, builder.clone().build());
+        let names = names.table();
+        Extensions { masks, names }.judge(user.as_bytes(), domain.as_bytes(), 80)
+    };
+    assert_eq!(judge(&builder, "140", "a.example"), Judgement::Far);
+    builder.suspend(b"A.example");
+    for user in ["140", "admin", "alice", "112", "%ff"] {
+        assert_eq!(judge(&builder, user, "a.example"), Judgement::Nothing);
+    }
+    assert_eq!(judge(&builder, "140", "b.example"), Judgement::Far);
+    assert_eq!(judge(&builder, "140", "c.example"), Judgement::Far);
+    let mut own_only = builder.clone();
+    own_only.judge_own_only();
+    assert_eq!(judge(&own_only, "140", "b.example"), Judgement::Far);
+    assert_eq!(judge(&own_only, "112", "b.example"), Judgement::Known);
+    assert_eq!(judge(&own_only, "bobb", "b.example"), Judgement::Near);
+    for (user, domain) in [("140", "c.example"), ("admin", "c.example"), ("140", "")] {
+        assert_eq!(judge(&own_only, user, domain), Judgement::Nothing, "{user}");
+    }
+    builder.suspend(b"");
+    for domain in ["a.example", "b.example", "c.example", ""] {
+        assert_eq!(judge(&builder, "140", domain), Judgement::Nothing);
+    }
+    let mut empty = NamesBuilder::new();
+    empty.suspend(b"");
+    assert!(empty.is_empty());
+    assert_eq!(judge(&empty, "140", "a.example"), Judgement::Nothing);
+    assert_eq!(empty.build().table().len(), 0);
+}
+
+#[test]
+fn names_are_counted_by_domain_and_once() {
+    let mut first = NamesBuilder::new();
+    for (domain, name) in [("", "7001"), ("A", "x"), ("a", "X"), ("a", "y")] {
+        first.insert(domain.as_bytes(), name.as_bytes()).unwrap();
+    }
+    let mut second = NamesBuilder::new();
+    second.insert(b"", b"7002").unwrap();
+    second.insert(b"", b"7001").unwrap();
+    second.suspend(b"gone");
+    first.extend(&second);
+    first.settle();
+    let sizes: Vec<_> = first.sizes().collect();
+    assert_eq!(sizes, [(&b""[..], 2), (b"a", 2)]);
+    assert_eq!(first.build().table().len(), 4);
+}
+
+#[test]
 fn domains_have_lists_of_their_own() {
     let names = names(&[
         ("a.example", "alice"),

@@ -9,7 +9,7 @@ use super::sync::AtomicU64;
 
 /// Longest text in bytes; a longer one is cut.
 pub const NOTE_MAX: usize = 160;
-const NOTES: usize = 12;
+const NOTES: usize = 16;
 
 /// Which text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,12 @@ pub enum Note {
     Garbage(usize),
     /// What came of the last reload of `whitelist_file`.
     WhitelistFile,
+    /// Why nobody is judged by extensions, in one domain or in all.
+    Extensions,
+    /// What came of the last reload of `extension_file`.
+    ExtensionFile,
+    /// What came of the last reading of `extension_redis_key`.
+    ExtensionSets,
     /// Why statsd gets no metrics.
     Statsd,
     /// Why Graphite gets none.
@@ -43,6 +49,9 @@ impl Note {
             Note::Graphite => 3 + Note::GARBAGE_MAX,
             Note::Export => 4 + Note::GARBAGE_MAX,
             Note::NftSet => 5 + Note::GARBAGE_MAX,
+            Note::Extensions => 6 + Note::GARBAGE_MAX,
+            Note::ExtensionFile => 7 + Note::GARBAGE_MAX,
+            Note::ExtensionSets => 8 + Note::GARBAGE_MAX,
         }
     }
 }

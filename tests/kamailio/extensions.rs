@@ -267,7 +267,7 @@ fn an_empty_list_judges_nobody_and_is_told_once() {
     is_off(&server);
     let log = server.stop();
     assert_eq!(
-        log.matches("has no name: nobody is judged by it").count(),
+        log.matches("has no name: nobody is judged").count(),
         1,
         "{log}"
     );

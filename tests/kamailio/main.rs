@@ -14,6 +14,7 @@ mod bans;
 mod commands;
 mod embedded;
 mod example;
+mod extension_lists;
 mod extensions;
 mod faults;
 mod lines;
@@ -24,7 +25,7 @@ mod statistics;
 mod top;
 mod whitelist;
 
-use host::{Client, Config, Kamailio, Request};
+use host::{Client, Config, Kamailio, Redis, Request};
 
 /// The limit of most tests: of a burst exactly thirty pass, whatever the machine does.
 const THIRTY: &str = "name=burst;limit=30;window=1h";

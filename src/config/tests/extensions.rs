@@ -1,9 +1,9 @@
 //! The dial plan, lists of names, and what guessing costs.
 
 use super::{config, refusal, warning};
-use crate::config::extensions::read;
+use crate::config::extensions::{insert, read};
 use crate::engine::policy::method_bit;
-use crate::extension::{Extensions, Judgement};
+use crate::extension::{Extensions, Judgement, NamesBuilder};
 
 #[test]
 fn masks_add_up_and_files_replace() {
@@ -15,7 +15,8 @@ fn masks_add_up_and_files_replace() {
     ]);
     let masks: Vec<String> = config.masks().iter().map(ToString::to_string).collect();
     assert_eq!(masks, ["7XXX", "_9."]);
-    assert_eq!(config.extension_file(), Some("/extensions"));
+    let file = config.extension_sources().file;
+    assert_eq!(file.expect("one").0, "/extensions");
     let names = config.extensions();
     let judge = |user: &str, domain: &str| {
         let (masks, names) = (config.masks(), names.table());
@@ -111,7 +112,7 @@ fn slips_have_their_sentences() {
     );
     let empty = warning(&[("extension_file", "/empty")]);
     assert!(
-        empty.ends_with("\"/empty\" has no name: nobody is judged by it"),
+        empty.ends_with("\"/empty\" has no name: nobody is judged"),
         "{empty}"
     );
 }
@@ -157,4 +158,110 @@ fn a_million_names_are_read() {
     assert!(read("extension_file", "/list", lines.as_bytes()).is_ok());
     let error = read("extension_file", "/list", (lines + "one more").as_bytes()).unwrap_err();
     assert!(error.contains("line 1048577: \"one more\""), "{error}");
+}
+
+#[test]
+fn a_file_is_read_again() {
+    let sources = config(&[("extension_file", "/extensions")]).extension_sources();
+    let names = sources.read_file().unwrap().build();
+    let at_start = sources
+        .file
+        .as_ref()
+        .map(|(_, names)| names.as_ref().clone());
+    assert_eq!(at_start.unwrap().build(), names);
+    assert_eq!(names.table().len(), 4);
+    assert!(sources.judge_at_start());
+    let empty = config(&[("extension_file", "/empty")]).extension_sources();
+    assert!(!empty.judge_at_start());
+    let none = config(&[("extension_pattern", "7XXX")]).extension_sources();
+    assert!(none.judge_at_start() && none.read_file().unwrap().is_empty());
+    let redis = [
+        ("extension_file", "/extensions"),
+        ("extension_redis_key", "users"),
+    ];
+    assert!(!config(&redis).extension_sources().judge_at_start());
+}
+
+#[test]
+fn keys_of_extensions_are_checked() {
+    for text in ["users", "sip.users:{domain}", "u{domain}_v", "white-list"] {
+        let key = config(&[("extension_redis_key", text)])
+            .extension_sources()
+            .key;
+        assert_eq!(
+            key.is_some_and(|key| key.by_domain()),
+            text.contains('{'),
+            "{text}"
+        );
+    }
+    let long = "x".repeat(129);
+    for text in [
+        "",
+        "{domain}",
+        "7",
+        "a b",
+        "users*",
+        "users:{domain}:{domain}",
+        "users:{Domain}",
+        "\u{e9}",
+        &long,
+    ] {
+        let error = refusal(&[("extension_redis_key", text)]);
+        assert!(
+            error.contains("is not the name of such a key; allowed: "),
+            "{error}"
+        );
+    }
+    for (text, other) in [
+        ("ban:{domain}", "ban:"),
+        ("white", "white_list:"),
+        ("sec:users", "sec:"),
+        ("b{domain}", "ban:"),
+    ] {
+        let error = refusal(&[("extension_redis_key", text)]);
+        assert!(
+            error.contains(&format!("overlaps with \"{other}\"")),
+            "{error}"
+        );
+    }
+    let error = refusal(&[
+        ("extension_redis_key", "users:{domain}"),
+        ("redis_ban_prefix", "user"),
+    ]);
+    assert!(
+        error.contains("overlaps with extension_redis_key"),
+        "{error}"
+    );
+    let lonely = config(&[("extension_redis_key", "users")])
+        .warnings()
+        .join(" ");
+    assert!(
+        lonely.contains("there is no redis_url, so no user is judged"),
+        "{lonely}"
+    );
+}
+
+#[test]
+fn a_member_of_a_set_is_an_entry_of_its_domain() {
+    let mut names = NamesBuilder::new();
+    for (entry, domain, expected) in [
+        (&b"7001"[..], &b"a.example"[..], Ok(())),
+        (b"7002@A.example", b"a.example", Ok(())),
+        (
+            b"7003@b.example",
+            b"a.example",
+            Err("is of another domain than its list"),
+        ),
+        (b"7003@b.example", b"", Ok(())),
+        (b"", b"a.example", Err("is empty")),
+        (b"a b", b"", Err("has a blank or a control character")),
+        (b"\xff", b"", Err("is not UTF-8")),
+        (&[b'x'; 65], b"", Err("has more than 64 characters")),
+    ] {
+        let inserted = insert(&mut names, entry, domain);
+        assert_eq!(inserted, expected.map_err(str::to_owned), "{entry:?}");
+    }
+    names.settle();
+    let sizes: Vec<_> = names.sizes().collect();
+    assert_eq!(sizes, [(&b"a.example"[..], 2), (b"b.example", 1)]);
 }

@@ -37,20 +37,24 @@ pub enum Section {
     /// The names of extensions, all lists together ([`crate::extension::NameTable`]). Without it those of the start
     /// count; with it, even an empty one, they do not.
     Extensions = 2,
+    /// How large their lists are and were ([`crate::extension::shrinkage::Sizes`]): only for the
+    /// next agent.
+    ExtensionSizes = 3,
     /// The addresses that the names in the static whitelist have ([`WordTable`]).
-    Named = 3,
+    Named = 4,
     /// Whitelist entries of networks ([`Networks`]).
-    Whitelist = 4,
+    Whitelist = 5,
     /// Bans of networks ([`Networks`]).
-    Bans = 5,
+    Bans = 6,
 }
 
 impl Section {
     /// All of them, in the order of an arena.
-    pub const ALL: [Section; 6] = [
+    pub const ALL: [Section; 7] = [
         Section::Listed,
         Section::Feeds,
         Section::Extensions,
+        Section::ExtensionSizes,
         Section::Named,
         Section::Whitelist,
         Section::Bans,
@@ -62,6 +66,7 @@ impl Section {
             Section::Listed => "whitelist_file",
             Section::Feeds => "feeds",
             Section::Extensions => "extensions",
+            Section::ExtensionSizes => "sizes of lists of extensions",
             Section::Named => "addresses of names",
             Section::Whitelist => "whitelisted networks",
             Section::Bans => "banned networks",
