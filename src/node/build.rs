@@ -1,0 +1,132 @@
+//! A node put together: how large its tables are, and where each lies in the one mapping.
+//!
+//! Runs in the main process, in `mod_init`, once. Whoever adds a table writes down its words and takes
+//! them, in the same breath.
+
+use std::sync::OnceLock;
+
+use super::{NODE, Node};
+use crate::config::{Config, Mode};
+use crate::directory::Directory;
+use crate::event_routes::EventRoutes;
+use crate::gcra::Quota;
+use crate::kamailio::clock;
+use crate::kamailio::log::Level;
+use crate::kamailio::pipe::Pipe;
+use crate::lists::Lists;
+use crate::shared::hash::Keys;
+use crate::shared::hosts::Hosts;
+use crate::shared::ledger::{Census, Ledger};
+use crate::shared::names::Names;
+use crate::shared::notes::Notes;
+use crate::shared::rates::Rates;
+use crate::shared::region::{LINE, Region};
+use crate::shared::snapshot::Snapshot;
+use crate::shared::statistics::Statistics;
+use crate::shared::status::Status;
+use crate::shared::words::Words;
+
+impl Node {
+    /// Makes the tables that `config` asks for, and this process's node of them.
+    ///
+    /// # Errors
+    /// A sentence, when the machine has not the memory or the descriptors.
+    pub fn start(config: &Config) -> Result<&'static Node, String> {
+        let node = Node::build(config)?;
+        if config.mode() == Mode::Shadow {
+            node.status.set_shadow(true);
+        }
+        NODE.set(node).map_err(|_| "started twice".to_string())?;
+        NODE.get().ok_or_else(|| "not started".into())
+    }
+
+    fn build(config: &Config) -> Result<Node, String> {
+        let policy = config.policy();
+        let scale: &[Quota] = policy
+            .limits
+            .iter()
+            .map(|l| l.quota)
+            .collect::<Vec<_>>()
+            .leak();
+        let widest: &[Quota] = Quota::new(1, 86_400).into_iter().collect::<Vec<_>>().leak();
+        let ledger_size = Ledger::size(config.ledger_size());
+        let rates_words = Rates::words(config.table_size(), scale.len());
+        let counts_words = Rates::words(config.count_table_size(), 1);
+        let snapshot_words = Snapshot::words(config.snapshot_size());
+        let parts = [
+            rates_words,
+            counts_words,
+            ledger_size.tags,
+            ledger_size.words,
+            Census::WORDS,
+            Statistics::WORDS,
+            Status::WORDS,
+            Words::WORDS,
+            Notes::WORDS,
+            Hosts::WORDS,
+            Names::WORDS,
+            snapshot_words,
+        ];
+        let mut region = region(&parts)?;
+        let census = Census::new(region.take(Census::WORDS));
+        let strike_window = policy.strike_window;
+        let snapshot = Snapshot::new(region.take(snapshot_words));
+        let extension_sources = config.extension_sources();
+        Ok(Node {
+            rates: Rates::new(region.take(rates_words), scale),
+            counts: Rates::new(region.take(counts_words), widest),
+            ledger: Ledger::new(
+                region.take(ledger_size.tags),
+                region.take(ledger_size.words),
+                census,
+                strike_window,
+            ),
+            statistics: Statistics::new(region.take(Statistics::WORDS)),
+            status: Status::new(region.take(Status::WORDS)),
+            words: Words::new(region.take(Words::WORDS)),
+            user_agents: config.user_agents(),
+            notes: Notes::new(region.take(Notes::WORDS)),
+            hosts: Hosts::new(region.take(Hosts::WORDS)),
+            names: Names::new(region.take(Names::WORDS)),
+            rdns: config.rdns().clone(),
+            whitelist_names: config.whitelist_names(),
+            redis: config.redis().clone(),
+            state_file: config.state_file().map(str::to_owned),
+            metrics: config.metrics().clone(),
+            outlets: config.outlets().clone(),
+            events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
+            keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
+            lists: Lists::new(snapshot, config.whitelist()),
+            directory: Directory::new(
+                snapshot,
+                config.masks().into(),
+                config.extensions(),
+                extension_sources.judge_at_start(),
+            ),
+            extension_sources,
+            whitelist_sources: config.whitelist_sources(),
+            ban_min_prefix: config.ban_min_prefix(),
+            whitelist_min_prefix: config.whitelist_min_prefix(),
+            own: OnceLock::new(),
+            event_routes: EventRoutes::find(config)
+                .map_err(|error| format!("no pipe to the event routes: {error}"))?,
+            log_level: Level::from_number(i64::from(config.log_level())),
+            epoch_ns: clock::now_ns(),
+            region_bytes: region.bytes(),
+            policy,
+        })
+    }
+}
+
+/// A mapping with room for tables of these many words.
+fn region(parts: &[usize]) -> Result<Region, String> {
+    let words = parts.iter().map(|part| part.next_multiple_of(LINE));
+    let words = words.sum::<usize>();
+    Region::new(words).map_err(|error| {
+        let megabytes = words.div_ceil(1 << 17);
+        format!(
+            "no shared memory for the tables: {megabytes} MB were asked for ({error}); \
+             table_size, ledger_size, count_table_size and snapshot_size say how large they are"
+        )
+    })
+}
