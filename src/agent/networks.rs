@@ -130,7 +130,7 @@ impl Networks {
 
     /// The words of a list as they will be published, or are.
     pub fn words(&self, section: Section) -> Vec<u64> {
-        self.books.borrow().writer.words(section).to_vec()
+        self.desk.borrow().writer.words(section).to_vec()
     }
 
     /// Publishes what changes, and ends what ends; runs for ever.
