@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::content;
 use crate::engine::decide::{decide, depends_on_content};
 use crate::engine::facts::{Facts, Now, Standing};
-use crate::engine::policy::method_bit;
+use crate::engine::policy::{method_bit, method_number};
 use crate::engine::verdict::{Change, Decision, Reason, Verdict};
 use crate::event_routes;
 use crate::kamailio::{Arg, Message, PvValue};
@@ -63,6 +63,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
             reason: Reason::EXTENSION,
             weight: node.policy.extensions.weight,
             user: None,
+            name: content::judged(message, &facts).0,
         };
         let struck = offences::struck(node, message, &facts, place, &lists, guess);
         let shadowed = decision.shadowed || struck.shadowed;
@@ -185,6 +186,7 @@ pub fn apply(
         shadow: facts.shadow,
         seconds: sentence.seconds,
         repeats: standing.repeats,
+        method: method_number(facts.method),
         text: Text::new(message.from_user().unwrap_or_default()),
         agent: Text::new(message.user_agent().unwrap_or_default()),
         ..Event::new(kind, key.source, decision.reason.origin())

@@ -66,10 +66,7 @@ pub fn is_guess(
     if rule.methods & facts.method == 0 || standing.trusted(now) || standing.graced(now) {
         return false;
     }
-    let (user, domain) = match method_bit(b"REGISTER") == Some(facts.method) {
-        true => (message.to_user(), message.to_domain()),
-        false => (message.from_user(), message.from_domain()),
-    };
+    let (user, domain) = judged(message, facts);
     let Some(user) = user else { return false };
     let domain = domain.unwrap_or_default();
     let forgivable = match node.judge(user, domain) {
@@ -87,4 +84,15 @@ pub fn is_guess(
     let via = message.header(b"Via").or_else(|| message.header(b"v"));
     let transaction = node.user(user, via.unwrap_or_default());
     node.ledger.is_new_guess(key, transaction, now)
+}
+
+/// The user, and the domain, that is judged in such a request.
+pub fn judged<'m>(
+    message: &'m Message<'_>,
+    facts: &Facts,
+) -> (Option<&'m [u8]>, Option<&'m [u8]>) {
+    match method_bit(b"REGISTER") == Some(facts.method) {
+        true => (message.to_user(), message.to_domain()),
+        false => (message.from_user(), message.from_domain()),
+    }
 }

@@ -3,12 +3,14 @@
 //! Runs in the processes that answer commands. It changes nothing: the limits are looked at, not
 //! charged.
 
+use std::net::IpAddr;
+
 use crate::cidr::Prefix;
 use crate::commands::{address, mode_word, open, unix};
-use crate::engine::decide::decide;
+use crate::engine::decide::{decide, users_left};
 use crate::engine::facts::{FOREVER, Facts, Now, Standing};
 use crate::engine::lookup::LookUp;
-use crate::engine::policy::{Action, Count, Limit, METHODS};
+use crate::engine::policy::{Action, Count, Limit, METHODS, method_name};
 use crate::engine::verdict::Verdict;
 use crate::kamailio::{Rpc, RpcStruct};
 use crate::lists::Membership;
@@ -62,11 +64,53 @@ pub fn explain(rpc: &mut Rpc<'_>) {
             .text(c"whitelisted_network", &network.prefix.to_string())
             .text(c"whitelisted_network_origin", network.origin.word());
     }
+    matching(node, &mut reply, address, facts.own);
     if is_known(&standing) {
-        state(node, &mut reply, &standing, now);
+        state(node, &mut reply, &standing, key, now);
     }
     names(node, &mut reply, &standing, key, now);
+    offences(node, &mut reply, key, now);
     limits(node, &mut reply, key, now);
+}
+
+/// The lists of the configuration in which the address is.
+fn matching(node: &Node, reply: &mut RpcStruct<'_>, address: IpAddr, own: bool) {
+    let mut matching = Vec::new();
+    if own {
+        matching.push("addresses of this server".to_owned());
+    }
+    if node.lists.is_written(address) {
+        matching.push("whitelist or whitelist_file".to_owned());
+    }
+    let names = node.names.read();
+    let names = names.iter().filter(|name| name.addresses.contains(&address));
+    matching.extend(names.map(|name| format!("whitelist: {}", name.name)));
+    if matching.is_empty() {
+        return;
+    }
+    let mut lists = reply.list(c"lists");
+    for list in &matching {
+        lists.text(list);
+    }
+}
+
+/// What the source did last, the newest first.
+fn offences(node: &Node, reply: &mut RpcStruct<'_>, key: Key, now: Now) {
+    let deeds = node.evidence.read(key);
+    if deeds.is_empty() {
+        return;
+    }
+    let mut offences = reply.list(c"offences");
+    for deed in &deeds {
+        offences
+            .structure()
+            .text(c"reason", &node.reason_text(deed.reason))
+            .int(c"time", unix(deed.at, now))
+            .int(c"strikes", i64::from(deed.weight))
+            .text(c"method", method_name(deed.method))
+            .text(c"user", &deed.user)
+            .text(c"agent", &deed.agent);
+    }
 }
 
 /// What reverse DNS said of the source, and of which of its addresses.
@@ -110,7 +154,13 @@ fn ban(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, lists: &Memb
 }
 
 /// What else is known of the source.
-fn state(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, now: Now) {
+fn state(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, key: Key, now: Now) {
+    // Only where somebody may be muted is it worth looking who is.
+    let mutes = match standing.mutes {
+        true => node.ledger.mutes(key.source, now),
+        false => Vec::new(),
+    };
+    let muted_until = mutes.iter().copied().max().unwrap_or(0);
     reply
         .int(
             c"whitelisted",
@@ -121,10 +171,8 @@ fn state(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, now: Now) 
         .int(c"cooldown", seconds_left(standing.cooldown_until, now))
         .int(c"strikes", i64::from(standing.strikes))
         .int(c"strike_limit", i64::from(node.policy.strike_limit))
-        .text(
-            c"users_muted",
-            if standing.mutes { "perhaps" } else { "none" },
-        )
+        .int(c"users_muted", mutes.len() as i64)
+        .int(c"users_muted_ttl", seconds_left(muted_until, now))
         .int(c"users_failed", i64::from(standing.users))
         .int(c"near_misses", i64::from(standing.near_misses))
         .int(c"repeats", i64::from(standing.repeats));
@@ -193,11 +241,36 @@ fn advice(
             format!("nothing: it is whitelisted until sec.whitelist_remove {source}")
         }
         Verdict::AllowSpared => "nothing: it is spared for its name in a trusted domain".into(),
-        _ if standing.strikes > 0 => format!(
-            "nothing is refused; {} more strikes would ban it",
-            node.policy.strike_limit.saturating_sub(standing.strikes)
+        _ if standing.graced(now) => format!(
+            "nothing is refused; it was unbanned, and offences do not count for {} s",
+            seconds_left(standing.grace_until, now)
         ),
+        _ if standing.strikes > 0 => outlook(node, standing, now),
         _ => "nothing is refused".into(),
+    }
+}
+
+/// What would ban an address that has strikes.
+fn outlook(node: &Node, standing: &Standing, now: Now) -> String {
+    let policy = &node.policy;
+    let strikes = match policy.strike_limit.saturating_sub(standing.strikes) {
+        ..=1 => "one more strike".to_owned(),
+        left => format!("{left} more strikes"),
+    };
+    match users_left(policy, standing, now) {
+        0 => format!("nothing is refused; {strikes} would ban it"),
+        users => {
+            let muted = if standing.mutes { " but muted users" } else { "" };
+            let others = match standing.trusted(now) {
+                true => String::new(),
+                false => format!(", {strikes} for anything else"),
+            };
+            let plural = if users == 1 { "" } else { "s" };
+            format!(
+                "nothing is refused{muted}; a failed login falls on its user alone; failures of \
+                 {users} more user{plural} would ban the address{others}"
+            )
+        }
     }
 }
 

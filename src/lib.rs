@@ -119,6 +119,7 @@
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger and the books.
 //! * `agent/outbox.rs`: what this node changed, on its way to Redis.
 //! * `agent/keys.rs`: the names and values of those keys.
+//! * `agent/evidence.rs`: who offended, taken down so that a ban can be explained.
 //! * `agent/rdns.rs`: reverse DNS, which ends the waiting of those who are held.
 //!   `agent/names.rs`: the addresses of DNS names in the whitelist. `agent/resolver.rs`: the DNS client.
 //! * `agent/state.rs`: the file in which a node without Redis remembers.
@@ -164,6 +165,7 @@
 //! * `shared/words.rs`: the script's own reasons, each once.
 //! * `shared/line.rs`: a few bytes that one process writes and others read. `shared/hosts.rs`: names
 //!   that reverse DNS gave. `shared/names.rs`: names in the whitelist, and their addresses.
+//! * `shared/evidence.rs`: the last offences of each offender.
 //! * `shared/notes.rs`: short texts from the agent for `sec.status`.
 //! * `shared/exploration.rs`: how the models for loom are run.
 //!

@@ -92,6 +92,16 @@ impl Lists {
         }
     }
 
+    /// Whether an address is in `whitelist` or `whitelist_file` as it is written there, and not for a
+    /// DNS name.
+    pub fn is_written(&self, address: IpAddr) -> bool {
+        let published = self.snapshot.read(&[Section::Listed], |view| {
+            Some(view.prefixes(Section::Listed)?.get(address).is_some())
+        });
+        let published = published.ok().flatten();
+        published.unwrap_or_else(|| self.at_start.get(address).is_some())
+    }
+
     /// Whether the static whitelist holds for the whole of a network.
     pub fn cover(&self, prefix: Prefix) -> bool {
         let covers = |section| {

@@ -24,6 +24,7 @@ use crate::kamailio::{clock, process};
 use crate::lists::{Lists, Membership};
 use crate::meters::SourceMeters;
 use crate::shared::events::{Event, Kind};
+use crate::shared::evidence::Evidence;
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
 use crate::shared::ledger::{Aspect, Key, Ledger};
@@ -89,6 +90,10 @@ pub struct Node {
     pub whitelist_min_prefix: MinPrefix,
     /// To the agent.
     pub events: Pipe,
+    /// To the agent as well, for offences alone: they must not displace the rest.
+    pub offences: Pipe,
+    /// What offenders did last.
+    pub evidence: Evidence,
     /// The fleet's memory, if there is one.
     pub redis: Redis,
     /// Where a node without a fleet remembers.
@@ -234,6 +239,13 @@ impl Node {
             self.count(Count::EventsDropped, 1);
         }
         told
+    }
+
+    /// Tells the agent of an offence, for the evidence. A full pipe costs that line.
+    pub fn note_offence(&self, event: &Event) {
+        if self.offences.send(&event.encode()).is_err() {
+            self.count(Count::EventsDropped, 1);
+        }
     }
 
     /// The ledger had no room for something about this source.

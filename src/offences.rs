@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use crate::check::{apply, facts, user};
 use crate::engine::decide::decide_offence;
 use crate::engine::facts::{Facts, Offence, Origin};
+use crate::engine::policy::method_number;
 use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::kamailio::{Arg, Message};
 use crate::lists::Membership;
@@ -21,10 +22,12 @@ use crate::shared::statistics::Count;
 /// `sec_auth_failed([user])`: credentials answered our challenge, and were wrong.
 pub fn auth_failed(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return YES };
+    let given = args.first().map(|arg| arg.text());
     let report = Report {
         reason: Reason::AUTH,
         weight: 1,
         user: user(node, message, args),
+        name: given.filter(|given| !given.is_empty()),
     };
     offend(node, message, report)
 }
@@ -62,23 +65,26 @@ pub fn strike(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         // KEMI passes 0 for "the default", which is 1.
         weight: weight.clamp(1, 200) as u8,
         user: None,
+        name: None,
     };
     offend(node, message, report)
 }
 
 /// An offence.
 #[derive(Clone, Copy)]
-pub struct Report {
+pub struct Report<'a> {
     /// What for.
     pub reason: Reason,
     /// In strikes.
     pub weight: u8,
     /// Whose it was, if authentication told.
     pub user: Option<u128>,
+    /// The user that it was about, if that is not the one of From.
+    pub name: Option<&'a [u8]>,
 }
 
 /// An offence, reported by the script: 1, or -2 when it led to a ban.
-fn offend(node: &Node, message: &Message<'_>, report: Report) -> i32 {
+fn offend(node: &Node, message: &Message<'_>, report: Report<'_>) -> i32 {
     if !message.is_request() || message.is_faked() {
         return YES;
     }
@@ -111,13 +117,24 @@ pub fn struck(
     facts: &Facts,
     (address, key): (IpAddr, Key),
     lists: &Membership,
-    report: Report,
+    report: Report<'_>,
 ) -> Decision {
     let Report {
         reason,
         weight,
         user,
+        name,
     } = report;
+    node.note_offence(&Event {
+        address,
+        reason,
+        seconds: facts.now.ms(),
+        repeats: weight.into(),
+        method: method_number(facts.method),
+        text: Text::new(name.or_else(|| message.from_user()).unwrap_or_default()),
+        agent: Text::new(message.user_agent().unwrap_or_default()),
+        ..Event::new(Kind::Offence, key.source, Origin::Strike)
+    });
     node.count(Count::Strikes, u64::from(weight));
     let mut standing = node.ledger.strike(key, user, weight, facts.now);
     lists.join(&mut standing, facts.now, facts.shadow);

@@ -74,6 +74,8 @@ fn line(event: &Event, reason: &str) -> String {
         Kind::Unban | Kind::UnbanNetwork => format!("unban {source}"),
         Kind::Revoke => format!("revoke {source}: it lost its whitelist entry and is banned"),
         Kind::Spare => format!("spare {source}: {} was looked up", event.address),
+        Kind::NotSpared => format!("no exception for {source}: {} was looked up", event.address),
+        Kind::Offence => format!("offence of {source}"),
         Kind::Hold => format!("hold {source}: {} is looked up", event.address),
         Kind::WhitelistAdd | Kind::WhitelistNetwork => format!("whitelist {source}"),
         Kind::WhitelistRemove | Kind::UnwhitelistNetwork => format!("unwhitelist {source}"),
@@ -112,11 +114,12 @@ fn line(event: &Event, reason: &str) -> String {
     if event.shadow {
         add("mode", "shadow");
     }
-    let text = match event.kind {
-        Kind::Spare => "name",
-        _ => "user",
+    let names = match event.kind {
+        Kind::Spare => ["name", "agent"],
+        Kind::NotSpared => ["names", "because"],
+        _ => ["user", "agent"],
     };
-    for (name, text) in [(text, &event.text), ("agent", &event.agent)] {
+    for (name, text) in names.into_iter().zip([&event.text, &event.agent]) {
         if !text.is_empty() {
             add(name, &format!("\"{}\"", printable(text)));
         }

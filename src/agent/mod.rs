@@ -8,6 +8,7 @@
 mod blocklist;
 mod book;
 mod books;
+mod evidence;
 mod export;
 mod extensions;
 mod firewall;
@@ -80,7 +81,7 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
     if !process::die_with(supervisor) {
         return 0;
     }
-    let mut keep = vec![node.events.read_end()];
+    let mut keep = vec![node.events.read_end(), node.offences.read_end()];
     keep.extend(
         node.event_routes
             .iter()
@@ -171,6 +172,7 @@ impl Agent {
         self.tasks.extend([
             spawn_local(self.networks.clone().publish()),
             spawn_local(self.networks.clone().reload()),
+            spawn_local(evidence::follow(node)),
             spawn_local(self.extensions.clone().run(self.networks.clone())),
             spawn_local(
                 Names::recover(self.node, self.networks.clone(), self.wanted.clone()).run(),
@@ -274,6 +276,7 @@ impl Agent {
                 if self.extensions.obey(&event) || self.networks.obey(&event) {
                     continue;
                 }
+                evidence::note(self.node, &event);
                 self.journal.borrow_mut().write(&event, self.node.now());
                 if let Some(holds) = self.holds.as_ref().filter(|_| event.kind == Kind::Hold) {
                     // A full queue loses nothing: the hold is found in the ledger.

@@ -49,10 +49,21 @@ struct Finding {
     answer: Answer,
     /// Seconds for which it counts.
     ttl: u64,
-    /// For operators: the names, or why there is none.
+    /// For operators: the names.
     names: String,
+    /// What is wrong with them, or why there is none.
+    why: String,
     /// The one that is trusted.
     name: String,
+}
+
+impl Finding {
+    /// All in one.
+    fn told(&self) -> String {
+        let parts = [&*self.names, &*self.why].into_iter();
+        let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        parts.join("; ")
+    }
 }
 
 /// The task.
@@ -187,7 +198,7 @@ impl Rdns {
         let (key, now) = (node.key_of(event.source), node.now());
         let host = Host {
             address: event.address,
-            names: finding.names.clone(),
+            names: finding.told(),
         };
         node.hosts.write(key, &host);
         let until = now.after(finding.ttl);
@@ -196,6 +207,13 @@ impl Rdns {
             return self.spare(event, finding, key, until);
         }
         if let Some(hold) = self.held(key, now) {
+            let refused = Event {
+                kind: Kind::NotSpared,
+                text: Text::new(finding.names.as_bytes()),
+                agent: Text::new(finding.why.as_bytes()),
+                ..*event
+            };
+            self.journal.borrow_mut().write(&refused, now);
             self.ban(event, key, hold, now);
         }
         node.ledger.answer(key, finding.answer, until);
@@ -270,6 +288,7 @@ async fn find_out(resolver: &Resolver, address: IpAddr, trusted: &[Domain]) -> F
                     answer: Answer::Trusted,
                     ttl: bounded(names.ttl.min(found.ttl)),
                     names: shown,
+                    why: String::new(),
                     name: name.to_string(),
                 };
             }
@@ -278,7 +297,10 @@ async fn find_out(resolver: &Resolver, address: IpAddr, trusted: &[Domain]) -> F
         }
     }
     if unclear {
-        return nameless(None, &format!("{shown}; not confirmed: no answer"));
+        return Finding {
+            names: shown,
+            ..nameless(None, "not confirmed: no answer")
+        };
     }
     let why = match candidates.is_empty() {
         true => "not trusted",
@@ -287,7 +309,8 @@ async fn find_out(resolver: &Resolver, address: IpAddr, trusted: &[Domain]) -> F
     Finding {
         answer: Answer::Untrusted,
         ttl: bounded(names.ttl),
-        names: format!("{shown}; {why}"),
+        names: shown,
+        why: why.into(),
         name: String::new(),
     }
 }
@@ -320,7 +343,8 @@ fn nameless(ttl: Option<u64>, why: &str) -> Finding {
     Finding {
         answer: Answer::Nameless,
         ttl: bounded(ttl.unwrap_or(0)),
-        names: why.into(),
+        names: String::new(),
+        why: why.into(),
         name: String::new(),
     }
 }
@@ -330,52 +354,5 @@ fn bounded(ttl: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(values: &[&str]) -> Found<String> {
-        Found {
-            values: values.iter().map(|name| (*name).to_owned()).collect(),
-            ttl: 300,
-        }
-    }
-
-    #[test]
-    fn only_trusted_names_are_confirmed_and_few_of_them() {
-        let trusted = [Domain::parse("trusted.example.com").unwrap()];
-        let many = names(&[
-            "trusted.example.com.evil.net.",
-            "a.TRUSTED.example.com.",
-            "a b\\000c.trusted.example.com.",
-            "b.trusted.example.com.",
-            "c.trusted.example.com.",
-            "d.trusted.example.com.",
-        ]);
-        let chosen: Vec<String> = candidates(&many, &trusted)
-            .iter()
-            .map(Domain::to_string)
-            .collect();
-        let expected = ["a", "b", "c"].map(|host| format!("{host}.trusted.example.com"));
-        assert_eq!(chosen, expected);
-        let flood: Vec<String> = (0..100).map(|n| format!("n{n}.evil.net.")).collect();
-        let mut flood: Vec<&str> = flood.iter().map(String::as_str).collect();
-        flood.push("e.trusted.example.com.");
-        assert_eq!(candidates(&names(&flood), &trusted), []);
-    }
-
-    #[test]
-    fn what_is_shown_is_short_and_printable() {
-        assert_eq!(shown(&names(&["a.example.com."])), "a.example.com");
-        let many = names(&["a.", "b.", "c\u{7}.", "d.", "e.", "f."]);
-        assert_eq!(shown(&many), "a, b, c?, d and 2 more");
-        let long = "x".repeat(250);
-        assert_eq!(shown(&names(&[&long])).len(), 120);
-    }
-
-    #[test]
-    fn answers_are_kept_for_a_minute_to_an_hour() {
-        assert_eq!([0, 60, 600, 9_999_999].map(bounded), [60, 60, 600, 3600]);
-        assert_eq!(nameless(Some(5), "no name").ttl, 60);
-        assert_eq!(nameless(None, "no name").answer, Answer::Nameless);
-    }
-}
+#[path = "rdns_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@
 //! caller's [`Rates`].
 #![forbid(unsafe_code)]
 
-use super::facts::{FOREVER, Facts, Offence, Standing};
+use super::facts::{FOREVER, Facts, Now, Offence, Standing};
 use super::lookup::{Exception, Hold};
 use super::policy::{Action, Count, Limit, Policy, Scope};
 use super::verdict::{Change, Decision, Reason, Sentence, Verdict};
@@ -123,12 +123,18 @@ pub fn decide_offence(
 /// of times where others log in is one phone with an old password. Many different users failing
 /// are a scanner's, wherever that is.
 fn falls_on_user(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> bool {
+    reason == Reason::AUTH && users_left(policy, standing, facts.now) > 0
+}
+
+/// How many more users have to fail before failed authentications are the address' affair; 0 if they
+/// are already.
+pub fn users_left(policy: &Policy, standing: &Standing, now: Now) -> u32 {
     let users_max = match policy.scope {
         Scope::User => policy.scope_users,
-        Scope::Ip if standing.trusted(facts.now) => policy.strike_limit,
-        Scope::Ip => return false,
+        Scope::Ip if standing.trusted(now) => policy.strike_limit,
+        Scope::Ip => 0,
     };
-    reason == Reason::AUTH && standing.users < users_max
+    users_max.saturating_sub(standing.users)
 }
 
 /// A mute does not grow: the user's next success ends it anyway.

@@ -175,6 +175,21 @@ pub fn method_bit(method: &[u8]) -> Option<u32> {
     Some(1 << index)
 }
 
+/// A number for the method with this bit: its place in [`METHODS`], from 1; 0 for any other.
+pub fn method_number(bit: u32) -> u8 {
+    match bit.trailing_zeros() as usize {
+        place if place < METHODS.len() => place as u8 + 1,
+        _ => 0,
+    }
+}
+
+/// The method with this number; empty for any other.
+pub fn method_name(number: u8) -> &'static str {
+    let place = usize::from(number).checked_sub(1);
+    let name = place.and_then(|place| METHODS.get(place));
+    name.copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +211,11 @@ mod tests {
 
     #[test]
     fn methods_are_case_sensitive() {
+        for method in METHODS {
+            let bit = method_bit(method.as_bytes()).unwrap();
+            assert_eq!(method_name(method_number(bit)), method);
+        }
+        assert_eq!((method_number(0), method_name(0), method_name(99)), (0, "", ""));
         assert_eq!(method_bit(b"INVITE"), Some(1));
         assert_eq!(method_bit(b"invite"), None);
         assert_eq!(method_bit(b""), None);

@@ -14,6 +14,7 @@ use crate::kamailio::clock;
 use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
 use crate::lists::Lists;
+use crate::shared::evidence::Evidence;
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
 use crate::shared::ledger::{Census, Ledger};
@@ -64,6 +65,7 @@ impl Node {
             Words::WORDS,
             Notes::WORDS,
             Hosts::WORDS,
+            Evidence::WORDS,
             Names::WORDS,
             snapshot_words,
         ];
@@ -87,6 +89,7 @@ impl Node {
             user_agents: config.user_agents(),
             notes: Notes::new(region.take(Notes::WORDS)),
             hosts: Hosts::new(region.take(Hosts::WORDS)),
+            evidence: Evidence::new(region.take(Evidence::WORDS)),
             names: Names::new(region.take(Names::WORDS)),
             rdns: config.rdns().clone(),
             whitelist_names: config.whitelist_names(),
@@ -95,6 +98,7 @@ impl Node {
             metrics: config.metrics().clone(),
             outlets: config.outlets().clone(),
             events: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
+            offences: Pipe::new().map_err(|error| format!("no pipe to the agent: {error}"))?,
             keys: Keys::random().map_err(|error| format!("no random keys: {error}"))?,
             lists: Lists::new(snapshot, config.whitelist()),
             directory: Directory::new(

@@ -44,6 +44,11 @@ pub enum Kind {
     Hold = 16,
     /// It is spared: the text is its name.
     Spare = 17,
+    /// It is not, and gets the ban that was due: the text is its names, the agent what was found.
+    NotSpared = 18,
+    /// Somebody offended, told on a pipe of its own: `seconds` is the ledger time in milliseconds,
+    /// `repeats` the strikes, the text the user that it was about.
+    Offence = 19,
     /// Order: ban a network.
     BanNetwork = 11,
     /// Order: lift the ban of a network.
@@ -56,7 +61,7 @@ pub enum Kind {
     Reload = 15,
 }
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 19] = [
     Kind::Mute,
     Kind::Ban,
     Kind::Unban,
@@ -74,6 +79,8 @@ const KINDS: [Kind; 17] = [
     Kind::Reload,
     Kind::Hold,
     Kind::Spare,
+    Kind::NotSpared,
+    Kind::Offence,
 ];
 
 /// One event.
@@ -97,6 +104,9 @@ pub struct Event {
     pub seconds: u64,
     /// Earlier bans that are remembered.
     pub repeats: u32,
+    /// The number of the request's method, as [`method_number`](crate::engine::policy::method_number)
+    /// gives it.
+    pub method: u8,
     /// The From user of the message at hand, or what else the kind says.
     pub text: Text,
     /// Its User-Agent.
@@ -119,6 +129,7 @@ impl Event {
             at: 0,
             seconds: 0,
             repeats: 0,
+            method: 0,
             text: Text::default(),
             agent: Text::default(),
         }
@@ -139,7 +150,12 @@ impl Event {
             self.origin as u8,
             u8::from(self.shadow),
         ]);
-        put(&[self.source.length(), self.text.length, self.agent.length, 0]);
+        put(&[
+            self.source.length(),
+            self.text.length,
+            self.agent.length,
+            self.method,
+        ]);
         put(&self.source.bits().to_le_bytes());
         put(&Source::new(self.address, 128).bits().to_le_bytes());
         put(&self.at.to_le_bytes());
@@ -154,7 +170,7 @@ impl Event {
     pub fn decode(record: &[u8; RECORD]) -> Option<Event> {
         let mut rest = record.as_slice();
         let [kind, reason, origin, shadow] = take(&mut rest);
-        let [length, text, agent, _] = take(&mut rest);
+        let [length, text, agent, method] = take(&mut rest);
         let bits = u128::from_le_bytes(take(&mut rest));
         let address = u128::from_le_bytes(take(&mut rest));
         let at = u64::from_le_bytes(take(&mut rest));
@@ -170,6 +186,7 @@ impl Event {
             at,
             seconds,
             repeats,
+            method,
             text: Text {
                 length: text.min(TEXT_MAX as u8),
                 bytes: take(&mut rest),
@@ -243,6 +260,7 @@ mod tests {
                 at: 1 << 39,
                 seconds: Event::FOREVER,
                 repeats: 7,
+                method: 14,
                 text: Text::new(b"anna"),
                 agent: Text::new(&[b'x'; 200]),
                 ..Event::new(kind, source, Origin::Operator)

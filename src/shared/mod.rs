@@ -14,6 +14,8 @@ pub mod sync;
 
 #[cfg(not(loom))]
 pub mod events;
+#[cfg(not(loom))]
+pub mod evidence;
 #[cfg(all(test, loom))]
 mod exploration;
 #[cfg(all(test, not(loom)))]

@@ -37,6 +37,18 @@ impl Ledger {
         Origin::from_number(payload as u8)
     }
 
+    /// Until when users are muted at a source, one for each. Looks at every record: for commands.
+    pub fn mutes(self, source: Source, now: Now) -> Vec<u64> {
+        let places = (0..self.capacity()).filter(|place| self.tag(*place) != 0);
+        let until = places.filter_map(|place| {
+            let slot = self.slot(place);
+            let (meta, bits, user) = slot.key()?;
+            let of_source = Source::from_parts(bits, meta.length()) == source && user.is_some();
+            of_source.then(|| slot.payload(meta, Word::Ban) >> 8)
+        });
+        until.filter(|until| *until > now.ms()).collect()
+    }
+
     /// The sources that were refused, with how often.
     pub fn all_denials(self, now: Now) -> impl Iterator<Item = (Source, Denials)> {
         (0..self.capacity()).filter_map(move |place| {
