@@ -87,10 +87,7 @@ pub fn is_guess(
 }
 
 /// The user, and the domain, that is judged in such a request.
-pub fn judged<'m>(
-    message: &'m Message<'_>,
-    facts: &Facts,
-) -> (Option<&'m [u8]>, Option<&'m [u8]>) {
+pub fn judged<'m>(message: &'m Message<'_>, facts: &Facts) -> (Option<&'m [u8]>, Option<&'m [u8]>) {
     match method_bit(b"REGISTER") == Some(facts.method) {
         true => (message.to_user(), message.to_domain()),
         false => (message.from_user(), message.from_domain()),

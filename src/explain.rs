@@ -83,7 +83,9 @@ fn matching(node: &Node, reply: &mut RpcStruct<'_>, address: IpAddr, own: bool) 
         matching.push("whitelist or whitelist_file".to_owned());
     }
     let names = node.names.read();
-    let names = names.iter().filter(|name| name.addresses.contains(&address));
+    let names = names
+        .iter()
+        .filter(|name| name.addresses.contains(&address));
     matching.extend(names.map(|name| format!("whitelist: {}", name.name)));
     if matching.is_empty() {
         return;
@@ -260,7 +262,11 @@ fn outlook(node: &Node, standing: &Standing, now: Now) -> String {
     match users_left(policy, standing, now) {
         0 => format!("nothing is refused; {strikes} would ban it"),
         users => {
-            let muted = if standing.mutes { " but muted users" } else { "" };
+            let muted = if standing.mutes {
+                " but muted users"
+            } else {
+                ""
+            };
             let others = match standing.trusted(now) {
                 true => String::new(),
                 false => format!(", {strikes} for anything else"),

@@ -128,7 +128,7 @@ pub fn struck(
     node.note_offence(&Event {
         address,
         reason,
-        seconds: facts.now.ms(),
+        at: facts.now.ms(),
         repeats: weight.into(),
         method: method_number(facts.method),
         text: Text::new(name.or_else(|| message.from_user()).unwrap_or_default()),

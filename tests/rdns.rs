@@ -148,6 +148,17 @@ fn everybody_else_gets_the_ban_that_was_due() {
     }
     let bans = server.kamcmd(&["sec.bans"]).unwrap();
     assert_eq!(bans.matches("origin: rate").count(), 6, "{bans}");
+    let log = server.log();
+    for line in [
+        "no exception for 203.0.113.2: 203.0.113.2 was looked up reason=rate:burst by=rate \
+         names=\"trusted.example.com.evil.net\" because=\"not trusted\"",
+        "no exception for 203.0.113.4: 203.0.113.4 was looked up reason=rate:burst by=rate \
+         names=\"crawl-1.trusted.example.com\" because=\"its addresses are others\"",
+        "no exception for 203.0.113.6: 203.0.113.6 was looked up reason=rate:burst by=rate \
+         because=\"no name\"",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
+    }
     assert!(explain(&server, "203.0.113.2").contains("trusted.example.com.evil.net; not trusted"));
     assert!(explain(&server, "203.0.113.4").contains("its addresses are others"));
     assert_eq!(
@@ -245,6 +256,18 @@ fn an_answer_that_makes_no_sense_is_no_name() {
             Reply::WrongId(vec![("PTR", format!("{CRAWLER_NAME}."))]),
         ),
         ("a loop", record("CNAME", "9.113.0.203.in-addr.arpa.")),
+        ("a label of 255 bytes", Reply::Raw(vec![255; 257])),
+        (
+            "a label of 64 bytes",
+            Reply::Raw([&[64; 65][..], &[0]].concat()),
+        ),
+        (
+            "a name of 257 bytes",
+            Reply::Raw([&[63; 256][..], &[0]].concat()),
+        ),
+        ("a name that goes on", Reply::Raw(vec![63; 20])),
+        // It stands behind 42 bytes of the question and 12 of its own.
+        ("a name that points at itself", Reply::Raw(vec![0xc0, 54])),
     ] {
         isolate();
         let outcome = misbehaved(move |kind, name| match kind {

@@ -38,6 +38,15 @@ fn one_dead_phone_in_an_office_is_muted_and_the_office_works_on() {
         (-5, 1, 1)
     );
     assert_eq!(node.stat("active_bans"), 0);
+    let explained = node.kamcmd(&["sec.explain", OFFICE]).unwrap();
+    for part in [
+        "verdict: allow",
+        "users_muted: 1",
+        "nothing is refused but muted users; a failed login falls on its user alone; failures of 9 \
+         more users would ban the address",
+    ] {
+        assert!(explained.contains(part), "{part}: {explained}");
+    }
     wait_until("a line about it", || {
         node.log().contains(&format!("mute a user at {OFFICE}"))
     });
@@ -45,6 +54,14 @@ fn one_dead_phone_in_an_office_is_muted_and_the_office_works_on() {
     assert_eq!(fail("phone2"), 1);
     node.kamcmd(&["sec.unban", OFFICE]).unwrap();
     assert_eq!(check("dead"), 1);
+    let explained = node.kamcmd(&["sec.explain", OFFICE]).unwrap();
+    for part in [
+        "users_muted: 0",
+        "users_muted_ttl: 0",
+        "it was unbanned, and offences do not count",
+    ] {
+        assert!(explained.contains(part), "{part}: {explained}");
+    }
 }
 
 #[test]
@@ -75,6 +92,10 @@ fn with_ban_scope_user_the_address_is_banned_when_several_users_offend() {
     assert_eq!((check("100"), check("101")), (-5, 1));
     assert_eq!(fail("101"), 1);
     assert_eq!(node.stat("active_bans"), 0);
+    let explained = node.kamcmd(&["sec.explain", OFFICE]).unwrap();
+    let outlook =
+        "failures of 1 more user would ban the address, one more strike for anything else";
+    assert!(explained.contains(outlook), "{explained}");
     assert_eq!(fail("102"), -2, "the third user makes it the address");
     assert_eq!(check("anybody"), -1);
 }

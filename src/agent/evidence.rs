@@ -45,14 +45,14 @@ async fn read(node: &'static Node) -> io::Result<()> {
 /// What an operator, a script or another node ordered is none.
 pub fn note(node: &Node, event: &Event) {
     let key = node.key_of(event.source);
-    let of_rate = matches!(event.kind, Kind::Ban | Kind::Hold | Kind::Revoke)
-        && event.origin == Origin::Rate;
+    let of_rate =
+        matches!(event.kind, Kind::Ban | Kind::Hold | Kind::Revoke) && event.origin == Origin::Rate;
     if event.kind != Kind::Offence && !of_rate {
         return;
     }
     let (at, weight) = match of_rate {
         true => (node.now().ms(), 0),
-        false => (event.seconds, event.repeats as u8),
+        false => (event.at, event.repeats as u8),
     };
     let deed = Deed {
         at,
@@ -62,7 +62,13 @@ pub fn note(node: &Node, event: &Event) {
         user: clean(event.text.bytes()),
         agent: clean(event.agent.bytes()),
     };
-    if of_rate && node.evidence.read(key).first().is_some_and(|last| is_same(last, &deed)) {
+    if of_rate
+        && node
+            .evidence
+            .read(key)
+            .first()
+            .is_some_and(|last| is_same(last, &deed))
+    {
         return;
     }
     node.evidence.write(key, &deed, |source| {

@@ -172,7 +172,7 @@ impl Agent {
         self.tasks.extend([
             spawn_local(self.networks.clone().publish()),
             spawn_local(self.networks.clone().reload()),
-            spawn_local(evidence::follow(node)),
+            spawn_local(evidence::follow(self.node)),
             spawn_local(self.extensions.clone().run(self.networks.clone())),
             spawn_local(
                 Names::recover(self.node, self.networks.clone(), self.wanted.clone()).run(),

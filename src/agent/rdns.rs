@@ -209,6 +209,8 @@ impl Rdns {
         if let Some(hold) = self.held(key, now) {
             let refused = Event {
                 kind: Kind::NotSpared,
+                seconds: 0,
+                repeats: 0,
                 text: Text::new(finding.names.as_bytes()),
                 agent: Text::new(finding.why.as_bytes()),
                 ..*event

@@ -215,7 +215,10 @@ mod tests {
             let bit = method_bit(method.as_bytes()).unwrap();
             assert_eq!(method_name(method_number(bit)), method);
         }
-        assert_eq!((method_number(0), method_name(0), method_name(99)), (0, "", ""));
+        assert_eq!(
+            (method_number(0), method_name(0), method_name(99)),
+            (0, "", "")
+        );
         assert_eq!(method_bit(b"INVITE"), Some(1));
         assert_eq!(method_bit(b"invite"), None);
         assert_eq!(method_bit(b""), None);

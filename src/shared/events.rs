@@ -46,8 +46,8 @@ pub enum Kind {
     Spare = 17,
     /// It is not, and gets the ban that was due: the text is its names, the agent what was found.
     NotSpared = 18,
-    /// Somebody offended, told on a pipe of its own: `seconds` is the ledger time in milliseconds,
-    /// `repeats` the strikes, the text the user that it was about.
+    /// Somebody offended, told on a pipe of its own: `repeats` are the strikes, the text is the user
+    /// that it was about.
     Offence = 19,
     /// Order: ban a network.
     BanNetwork = 11,

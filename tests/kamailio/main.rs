@@ -14,6 +14,7 @@ mod bans;
 mod commands;
 mod embedded;
 mod example;
+mod explain;
 mod extension_lists;
 mod extensions;
 mod faults;
