@@ -5,13 +5,15 @@
 #   make demo       a guided tour with a real Kamailio and real SIP, in under a minute
 #   make portal     the customer's web page, on http://127.0.0.1:8080/; PORTAL="--help" for more
 #   make test       everything there is to check
-#   make bench      nanoseconds per call, beside the peers
+#   make bench      what a check costs, beside the peers; BENCH="hot random" for parts of it
+#   make bench-compare OLD=report.json    the same, beside an older run
 #   make stories    customers and attackers at `sec`, and at pike + htable; in two minutes
 #   make soak       faults and floods at full length; MINUTES=10, of wear in the end
 #   make loom       the models of the shared memory
 #   make deps       the Debian packages that the above need
 
-.PHONY: all build fault install demo portal test check loom bench stories soak deps clean
+.PHONY: all build fault install demo portal test check loom bench bench-compare stories soak deps \
+	clean
 .ONESHELL:
 .SHELLFLAGS := -eu -c
 
@@ -26,7 +28,7 @@ MODULES_DIR = $(or $(KAMAILIO_MODULES),$(patsubst %/pv.so,%,$(shell \
 PACKAGES := gcc libc6-dev libclang-dev kamailio
 PACKAGES += kamailio-extra-modules kamailio-json-modules kamailio-lua-modules \
 	kamailio-python3-modules kamailio-redis-modules kamailio-utils-modules \
-	redis-server dnsmasq-base graphite-carbon iproute2 nftables openssl
+	redis-server dnsmasq-base graphite-carbon iproute2 strace nftables openssl
 # The browser in which the portal is tested.
 PACKAGES += chromium chromium-driver
 
@@ -68,8 +70,16 @@ demo: deps build
 portal: deps
 	@cargo run --quiet --release --example portal -- $(PORTAL)
 
+# BENCH names parts; the figures go to target/bench.json and target/bench.svg.
 bench: deps build
-	@cargo run --quiet --release --example bench
+	@cargo run --quiet --release --example bench -- \
+		--json $(TARGET)/bench.json --svg $(TARGET)/bench.svg $(BENCH)
+
+# The same beside an older report: make bench-compare OLD=target/old.json
+bench-compare: deps build
+	@test -n "$(OLD)" || { echo "name the older report: OLD=bench.json" >&2; exit 1; }
+	cargo run --quiet --release --example bench -- \
+		--json $(TARGET)/bench.json --beside $(abspath $(OLD)) $(BENCH)
 
 stories: deps build
 	@cargo run --quiet --release --example stories

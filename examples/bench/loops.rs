@@ -52,7 +52,7 @@ impl Loop {
         }
     }
 
-    fn script(&self) -> String {
+    pub fn script(&self) -> String {
         let Loop {
             id, body, turns, ..
         } = self;

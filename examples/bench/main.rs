@@ -2,16 +2,23 @@
 //!
 //! Everything happens in network namespaces of its own and is bounded in count. Absolute figures
 //! belong to the machine, ratios can be compared. `--json FILE` writes the figures, `--beside FILE`
-//! compares them with older ones; other words are the parts to run instead of all.
+//! compares them with older ones, `--svg FILE` draws the chart; other words are the parts to run
+//! instead of all.
 #![forbid(unsafe_code)]
 
 #[path = "../../tests/host/mod.rs"]
 mod host;
 
 mod calls;
+mod chart;
 mod fleet;
+mod full;
 mod loops;
+mod quiet;
 mod report;
+mod requests;
+mod tables;
+mod targets;
 
 use report::{Report, Row};
 
@@ -24,15 +31,28 @@ const PARTS: &[(&str, &[Step])] = &[
     ("random", &[calls::populations]),
     ("workers", &[calls::workers]),
     ("peers", &[calls::peers]),
+    ("memory", &[full::measure]),
+    ("quiet", &[quiet::measure]),
+    ("tables", &[tables::measure]),
+    (
+        "requests",
+        &[
+            requests::dropped,
+            requests::answered,
+            requests::attacked,
+            requests::by_default,
+        ],
+    ),
     ("fleet", &[fleet::measure]),
 ];
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let (mut json, mut beside, mut wanted) = (None, None, Vec::new());
+    let (mut json, mut svg, mut beside, mut wanted) = (None, None, None, Vec::new());
     while let Some(word) = words.next() {
         match &*word {
             "--json" => json = words.next(),
+            "--svg" => svg = words.next(),
             "--beside" => beside = words.next(),
             _ => wanted.push(word),
         }
@@ -56,9 +76,15 @@ fn main() {
         machine: machine(),
         rows: rows.collect(),
     };
-    print!("{report}");
+    println!("{report}\nTargets");
+    for target in targets::targets(&report) {
+        println!("{target}");
+    }
     if let Some(path) = json {
         std::fs::write(&path, report.json()).expect("the report can be written");
+    }
+    if let (Some(path), Some(chart)) = (svg, chart::svg(&report)) {
+        std::fs::write(&path, chart).expect("the chart can be written");
     }
     if let Some(path) = beside {
         let text = std::fs::read_to_string(&path).expect("the older report can be read");
@@ -69,7 +95,11 @@ fn main() {
 
 /// Each step has a thread, and with it a network, of its own.
 fn apart(step: Step) -> Vec<Row> {
-    std::thread::spawn(step).join().expect("it is measured")
+    let rows = std::thread::spawn(step).join().expect("it is measured");
+    for row in &rows {
+        eprintln!("measured: {}", row.name);
+    }
+    rows
 }
 
 /// What the figures were taken on.

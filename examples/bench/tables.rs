@@ -1,0 +1,82 @@
+//! The tables by themselves, in this process: what a look-up costs in memory of their size, beside
+//! the floor: one read of a random cache line in a mapping as large.
+//!
+//! Each step depends on the one before, so that the processor cannot do two at once.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use sec::engine::facts::Now;
+use sec::gcra::Quota;
+use sec::shared::hash::Keys;
+use sec::shared::rates::Rates;
+use sec::shared::region::{LINE, Region};
+use sec::source::Source;
+
+use super::report::Row;
+
+const PART: &str = "Tables, by themselves";
+const ROUNDS: usize = 7;
+const STEPS: usize = 1_000_000;
+/// Sources, as powers of two.
+const SIZES: [(u32, &str); 3] = [(10, "1k"), (20, "1M"), (22, "4M")];
+
+pub fn measure() -> Vec<Row> {
+    let keys = Keys::from_seed(&[7; 32]);
+    let mut rows = vec![row("a keyed hash of an address", |state| {
+        keys.source(source(state))
+    })];
+    for (bits, sources) in SIZES {
+        let words = Rates::words(1 << bits, 1);
+        let mut region = Region::new(2 * words).expect("there is memory");
+        let plain = region.take(words);
+        let name = format!("floor: a random cache line of the table's size, {sources} sources");
+        rows.push(row(&name, |state| {
+            let line = mix(state) as usize & (words / LINE - 1);
+            plain[line * LINE].load(Relaxed)
+        }));
+        let quota = Quota::new(4_000_000_000, 86_400).expect("it is a quota");
+        let scale: &'static [Quota] = vec![quota].leak();
+        let rates = Rates::new(region.take(words), scale);
+        let mut ms = 1;
+        let mut charge = |state: u64| {
+            ms += 1;
+            let key = keys.source(source(state & ((1 << bits) - 1)));
+            u64::from(rates.charge(&quota, 0, key, Now::from_ns(ms << 10)).within)
+        };
+        for number in 0..1_u64 << bits {
+            charge(number);
+        }
+        rows.push(row(&format!("hash and charge, {sources} sources"), charge));
+    }
+    rows
+}
+
+/// Nanoseconds of a step, which takes what the one before made of the state.
+fn row(name: &str, mut step: impl FnMut(u64) -> u64) -> Row {
+    let mut rounds = Vec::new();
+    let mut state = 1_u64;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        for _ in 0..STEPS {
+            state = mix(state.wrapping_add(step(state)));
+        }
+        rounds.push(start.elapsed().as_nanos() as f64 / STEPS as f64);
+    }
+    black_box(state);
+    Row::new(PART, name, "ns", rounds)
+}
+
+/// Steele's and Vigna's splitmix64: the next place to look at.
+fn mix(state: u64) -> u64 {
+    let state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}
+
+fn source(number: u64) -> Source {
+    Source::new(IpAddr::V4(Ipv4Addr::from(number as u32)), 64)
+}
