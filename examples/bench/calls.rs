@@ -183,23 +183,39 @@ pub fn populations() -> Vec<Row> {
     Bench::new("Sources at random, a call in the script", config, loops).measure()
 }
 
-/// One worker, and two at once.
+/// One worker, and two at once: about the same ten sources, and about ten others.
 pub fn workers() -> Vec<Row> {
+    let over = |id: &str, name: &str, body: &str| Loop::over_hosts(id, name, body, TURNS);
     let mut loops = Vec::new();
-    for workers in [1, 2] {
-        let mut add = |id: &str, what: &str, body: &str| {
-            let name = match what {
-                "empty" => what.to_owned(),
-                _ => format!("{what}, {workers} at once"),
+    for (id, beside) in [
+        ("one", None),
+        ("same", Some("10.1.0")),
+        ("other", Some("10.2.0")),
+    ] {
+        let said = match id {
+            "one" => "one worker",
+            "same" => "two at once, the same ten sources",
+            _ => "two at once, ten sources each",
+        };
+        let mut add = |function: &str| {
+            let line = |net: &str| match function {
+                "empty" => String::new(),
+                _ => format!("{function}(\"{net}.{{}}\");"),
             };
+            let name = match function {
+                "empty" => function.to_owned(),
+                _ => format!("{function}, {said}"),
+            };
+            let short = function.split('_').next().unwrap_or_default();
+            let beside = beside.map(|net| over("", "", &line(net)).body);
             loops.push(Loop {
-                workers,
-                ..Loop::over_hosts(&format!("{id}{workers}"), &name, body, TURNS)
+                beside,
+                ..over(&format!("{short}{id}"), &name, &line("10.1.0"))
             });
         };
-        add("empty", "empty", "");
-        add("pike", "pike_check_ip", "pike_check_ip(\"10.1.0.{}\");");
-        add("sec", "sec_check", "sec_check(\"10.1.0.{}\");");
+        add("empty");
+        add("pike_check_ip");
+        add("sec_check");
     }
     let config = pike(endless()).workers(2);
     Bench::new("Two workers, a call in the script", config, loops).measure()

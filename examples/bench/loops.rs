@@ -26,8 +26,8 @@ pub struct Loop {
     pub turns: usize,
     /// Turns that fill the tables before the first round.
     pub warm: usize,
-    /// Workers that run the loop at once.
-    pub workers: usize,
+    /// A second worker runs these lines at the same time.
+    pub beside: Option<String>,
 }
 
 impl Loop {
@@ -39,7 +39,7 @@ impl Loop {
             body: format!("{line}\n").repeat(UNROLLED),
             turns,
             warm: turns,
-            workers: 1,
+            beside: None,
         }
     }
 
@@ -52,29 +52,41 @@ impl Loop {
         }
     }
 
+    /// The script's block that runs it when it is asked to.
     pub fn script(&self) -> String {
-        let Loop {
-            id, body, turns, ..
-        } = self;
-        let rounds = turns / UNROLLED;
-        format!(
-            "if ($rU == \"{id}\") {{\n$var(i) = 0;\n\
-             while ($var(i) < {rounds}) {{\n$var(i) = $var(i) + 1;\n{body}}}\n}}\n"
-        )
+        let block = |id: &str, body: &str| {
+            let rounds = self.turns / UNROLLED;
+            format!(
+                "if ($rU == \"{id}\") {{\n$var(i) = 0;\n\
+                 while ($var(i) < {rounds}) {{\n$var(i) = $var(i) + 1;\n{body}}}\n}}\n"
+            )
+        };
+        let beside = self.beside.as_ref();
+        let second = beside.map(|body| block(&self.second(), body));
+        block(&self.id, &self.body) + &second.unwrap_or_default()
+    }
+
+    fn second(&self) -> String {
+        format!("{}beside", self.id)
     }
 
     /// Nanoseconds of one turn.
     fn run(&self, method: &str) -> f64 {
-        let request = Request::new(method, &format!("sip:{}@{SERVER}", self.id))
-            .header("To", &format!("<sip:7000@{SERVER}>"));
-        let mut clients: Vec<Client> = (0..self.workers)
-            .map(|number| Client::udp(&format!("10.255.0.{}", number + 1)))
+        let second = self.beside.as_ref().map(|_| self.second());
+        let ids = [Some(self.id.clone()), second];
+        let mut clients: Vec<(Client, Request)> = (1..)
+            .zip(ids.into_iter().flatten())
+            .map(|(host, id)| {
+                let request = Request::new(method, &format!("sip:{id}@{SERVER}"))
+                    .header("To", &format!("<sip:7000@{SERVER}>"));
+                (Client::udp(&format!("10.255.0.{host}")), request)
+            })
             .collect();
         let start = Instant::now();
-        for client in &mut clients {
-            client.send(&request);
+        for (client, request) in &mut clients {
+            client.send(request);
         }
-        for client in &mut clients {
+        for (client, _) in &mut clients {
             let answer = super::host::wait_for("the end of the loop", || client.receive());
             assert_eq!(answer.code(), 200, "{}", self.name);
         }

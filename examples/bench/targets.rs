@@ -71,7 +71,10 @@ const TARGETS: &[(&str, f64, &str, Measure)] = &[
         "two workers at once, beside one",
         1.3,
         "times",
-        Ratio("sec_check, 2 at once", "sec_check, 1 at once"),
+        Ratio(
+            "sec_check, two at once, ten sources each",
+            "sec_check, one worker",
+        ),
     ),
     (
         "a banned source, beside an allowed one",
