@@ -10,10 +10,12 @@
 #   make stories    customers and attackers at `sec`, and at pike + htable; in two minutes
 #   make soak       faults and floods at full length; MINUTES=10, of wear in the end
 #   make loom       the models of the shared memory
+#   make fuzz       each reader of what others write, a minute long; FUZZ_SECONDS=600 for longer
+#   make deny       licences and sources of all dependencies
 #   make deps       the Debian packages that the above need
 
-.PHONY: all build fault install demo portal test check loom bench bench-compare stories soak deps \
-	clean
+.PHONY: all build fault install demo portal test check loom bench bench-compare stories soak fuzz \
+	deny deps clean
 .ONESHELL:
 .SHELLFLAGS := -eu -c
 
@@ -98,6 +100,26 @@ check:
 
 loom:
 	@RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom cargo test --release --lib model
+
+# One after the other and at low priority. The list is that of tests/fuzz/Cargo.toml.
+FUZZ_SECONDS := 60
+FUZZ_TARGETS = $(patsubst %.rs,%,$(notdir $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+fuzz:
+	@command -v cargo-fuzz >/dev/null || {
+		echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1
+	}
+	for target in $(FUZZ_TARGETS); do
+		echo "fuzzing: $$target"
+		nice cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none \
+			--target-dir $(TARGET)/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10
+	done
+
+# Not the advisories: they need the network, and change by themselves.
+deny:
+	@command -v cargo-deny >/dev/null || {
+		echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1
+	}
+	cargo deny check licenses bans sources
 
 # Installs only what is missing, and leaves no service behind: the tests start their own servers.
 deps:

@@ -245,6 +245,9 @@
 
 #[cfg(not(loom))]
 mod agent;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use agent::fuzzed;
 #[cfg(not(loom))]
 mod check;
 pub mod cidr;

@@ -60,6 +60,10 @@ fn files(folder: &str) -> Vec<File> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a source folder can be read") {
             let path: PathBuf = entry.expect("an entry can be read").path();
+            // What a run of the fuzzer has built is not our source.
+            if path.is_dir() && path.ends_with("target") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|kind| kind == "rs") {

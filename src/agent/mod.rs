@@ -70,6 +70,13 @@ const EVENTS_AHEAD: usize = 4096;
 /// Records taken from the pipe at once.
 const BATCH: usize = 64;
 
+/// What `tests/fuzz` feeds with bytes of anybody's making.
+#[cfg(fuzzing)]
+pub mod fuzzed {
+    pub use super::keys::{BanValue, Keys, Kind, Target};
+    pub use super::state::lines as state_lines;
+}
+
 /// [`work`], with a panic turned into an exit status: the supervisor starts a new agent.
 fn work_guarded(node: &'static Node, supervisor: Pid) -> i32 {
     guard(70, || work(node, supervisor))

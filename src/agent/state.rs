@@ -174,6 +174,12 @@ fn parse(text: &str) -> Result<Vec<Line>, String> {
     Err("its end is missing".into())
 }
 
+/// How many lines a file holds, or what is wrong with it: for `tests/fuzz`.
+#[cfg(fuzzing)]
+pub fn lines(text: &str) -> Result<usize, String> {
+    parse(text).map(|lines| lines.len())
+}
+
 fn shown(line: &str) -> String {
     line.escape_debug().take(80).collect()
 }
