@@ -110,8 +110,12 @@ fuzz:
 	}
 	for target in $(FUZZ_TARGETS); do
 		echo "fuzzing: $$target"
-		nice cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none \
-			--target-dir $(TARGET)/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10
+		found=$(TARGET)/fuzz/corpus/$$target
+		mkdir -p $$found
+		nice env -u CARGO_TARGET_$(TRIPLE)_RUNNER cargo fuzz run --fuzz-dir tests/fuzz \
+			--sanitizer none --target-dir $(TARGET)/fuzz \
+			$$target $$found tests/fuzz/corpus/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) -timeout=10
 	done
 
 # Not the advisories: they need the network, and change by themselves.
