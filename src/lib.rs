@@ -110,7 +110,7 @@
 //! * `agent/journal.rs`: the one voice: the log line of each change.
 //! * `agent/networks.rs`: lists published, files read anew. `books.rs`: what orders and keys do to the
 //!   books of networks. `book.rs`: one of them.
-//! * `agent/link.rs`: the connection to Redis.
+//! * `agent/link.rs`: the connection to Redis. `answers.rs`: what it says.
 //! * `agent/metrics.rs`: statistics, pushed to statsd and Graphite.
 //! * `agent/blocklist.rs`: the bans that hold, for others. `agent/export.rs`: as a file.
 //!   `agent/firewall.rs`: in sets of nftables, through the program that `agent/nft.rs` runs.

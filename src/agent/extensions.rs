@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::link::describe;
+use super::answers::describe;
 use super::networks::Networks;
 use super::sets::Sets;
 use crate::config::ExtensionKey;

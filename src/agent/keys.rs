@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cidr::{Prefix, PrefixError};
 use crate::config::Redis;
+use crate::engine::facts::Now;
 use crate::networks::is_source;
 use crate::shared::snapshot::Section;
 use crate::source::Source;
@@ -178,37 +179,39 @@ impl BanValue {
     }
 }
 
-/// The clock that all nodes share: that of Redis, as far as this machine's differs from it.
-#[derive(Clone, Copy, Debug, Default)]
+/// The clock that all nodes share, that of Redis, as ledger times count from its start. This machine's
+/// own clock may be wrong, and may be set: it does not matter.
+#[derive(Clone, Copy, Debug)]
 pub struct FleetClock {
-    ahead: f64,
+    /// Seconds since 1970 at ledger time 0.
+    start: f64,
 }
 
 impl FleetClock {
-    /// From the answer of `TIME`.
-    pub fn new(seconds: u64, micros: u64) -> FleetClock {
+    /// From the answer of `TIME`, which came just now.
+    pub fn new(seconds: u64, micros: u64, now: Now) -> FleetClock {
+        let at = seconds as f64 + micros as f64 / 1e6;
         FleetClock {
-            ahead: seconds as f64 + micros as f64 / 1e6 - wall(),
+            start: at - now.ms() as f64 / 1000.0,
         }
     }
 
-    /// Seconds since 1970, of the moment that lies `ms` back.
-    pub fn before(&self, ms: u64) -> f64 {
-        let at = wall() + self.ahead - ms as f64 / 1000.0;
-        (at * 1000.0).round() / 1000.0
+    /// By this machine's clock, for as long as Redis was not asked.
+    pub fn own(now: Now) -> FleetClock {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        let wall = wall.unwrap_or_default();
+        FleetClock::new(wall.as_secs(), wall.subsec_micros().into(), now)
     }
 
-    /// How many milliseconds ago that was; 0 if it lies ahead.
-    pub fn since(&self, at: f64) -> u64 {
-        ((wall() + self.ahead - at) * 1000.0).max(0.0) as u64
+    /// A ledger time in seconds since 1970.
+    pub fn of(self, ms: u64) -> f64 {
+        ((self.start + ms as f64 / 1000.0) * 1000.0).round() / 1000.0
     }
-}
 
-fn wall() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs_f64()
+    /// The ledger time of a moment, which lies not ahead of now.
+    pub fn ledger(self, at: f64, now: Now) -> u64 {
+        (((at - self.start) * 1000.0).max(0.0) as u64).min(now.ms())
+    }
 }
 
 #[cfg(test)]
@@ -309,9 +312,13 @@ mod tests {
 
     #[test]
     fn the_fleets_clock_is_that_of_redis() {
-        let clock = FleetClock::new(wall() as u64 + 1000, 0);
-        assert!((clock.before(0) - wall() - 1000.0).abs() < 2.0);
-        assert!(clock.since(clock.before(5000)).abs_diff(5000) < 100);
-        assert_eq!(clock.since(clock.before(0) + 60.0), 0);
+        let now = Now::from_ns(7_500_000_000);
+        let clock = FleetClock::new(1_795_376_344, 250_000, now);
+        assert_eq!(clock.of(7500), 1_795_376_344.25);
+        assert_eq!(clock.of(2000), 1_795_376_338.75);
+        for (at, ms) in [(-5.5, 2000), (0.0, 7500), (60.0, 7500), (-100.0, 0)] {
+            assert_eq!(clock.ledger(1_795_376_344.25 + at, now), ms, "{at}");
+        }
+        assert!(FleetClock::own(now).of(7500) > 1.7e9);
     }
 }

@@ -11,19 +11,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{IntoConnectionInfo, PushInfo, PushKind, RedisError, RedisResult, Value};
+use redis::{IntoConnectionInfo, PushInfo, RedisError, RedisResult, Value};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use super::answers::{collect, describe, entry};
 use super::extensions::Extensions;
 use super::journal::Journal;
 use super::keys::{FleetClock, Keys};
 use super::networks::Networks;
 use super::outbox::Outbox;
-use super::replica::{Entry, Replica};
+use super::replica::Replica;
 use crate::kamailio::log;
 use crate::node::Node;
-use crate::shared::events::Event;
+use crate::shared::events::{Event, Kind};
 use crate::shared::notes::Note;
 
 /// How long a server may take to accept, and to answer.
@@ -116,9 +117,9 @@ impl Link {
         let keys = self.load(&mut connection).await?;
         self.node.status.set_loaded();
         self.outbox.gather();
+        self.found(keys, began.elapsed());
         self.write(&mut connection).await?;
         self.node.status.set_link(true);
-        self.found(keys, began.elapsed());
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pinged = 0_u64;
@@ -126,14 +127,17 @@ impl Link {
             tokio::select! {
                 push = pushes.recv() => self.pushed(push, &mut pushes, &mut connection).await?,
                 Some(event) = self.events.recv() => {
-                    self.outbox.note(event);
+                    let mut enforces = self.note(event);
                     while let Ok(event) = self.events.try_recv() {
-                        self.outbox.note(event);
+                        enforces |= self.note(event);
+                    }
+                    if enforces {
+                        self.load(&mut connection).await?;
                     }
                     self.write(&mut connection).await?;
                 }
                 _ = pings.tick() => {
-                    redis::cmd("PING").exec_async(&mut connection).await?;
+                    self.ask_time(&mut connection).await?;
                     pinged += 1;
                     if pinged.is_multiple_of(GATHER_PINGS) {
                         self.outbox.gather();
@@ -142,6 +146,27 @@ impl Link {
                 }
             }
             self.node.status.contact(self.node.now());
+        }
+    }
+
+    /// Something happened here. Whether shadow mode has ended: its bans may have stood in the place
+    /// of the fleet's.
+    fn note(&mut self, event: Event) -> bool {
+        self.outbox.note(event);
+        event.kind == Kind::Mode && event.seconds == 0
+    }
+
+    /// Asks whether the server is there, and what time it is.
+    async fn ask_time(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        match redis::cmd("TIME").query_async(connection).await {
+            Ok((seconds, micros)) => {
+                let clock = FleetClock::new(seconds, micros, self.node.now());
+                self.replica.set_clock(clock);
+                Ok(())
+            }
+            // It may not be asked that; but it answers.
+            Err(error) if error.code().is_some() => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -176,10 +201,7 @@ impl Link {
 
     /// Reads all keys of the fleet. How many there are.
     async fn load(&mut self, connection: &mut MultiplexedConnection) -> Result<u64, RedisError> {
-        let clock: RedisResult<(u64, u64)> = redis::cmd("TIME").query_async(connection).await;
-        if let Ok((seconds, micros)) = clock {
-            self.replica.set_clock(FleetClock::new(seconds, micros));
-        }
+        self.ask_time(connection).await?;
         self.replica.begin();
         let prefixes = self
             .replica
@@ -231,7 +253,11 @@ impl Link {
                             self.journal.borrow_mut().write(&event, self.node.now());
                         }
                     }
-                    Err(()) => self.replica.nonsense(key, "is not a string"),
+                    Err(error) if error.code() == Some("WRONGTYPE") => {
+                        self.replica.nonsense(key, "is not a string");
+                    }
+                    // What cannot be read is not gone.
+                    Err(error) => return Err(error),
                 }
             }
             self.node.status.contact(self.node.now());
@@ -269,14 +295,21 @@ impl Link {
         let status = self.node.status;
         status.set_replica(status.keys(), status.garbage(), self.outbox.len() as u64);
         match outcome {
-            // A server that is full, or a user who may only read: the link is good, and what
-            // could not be written is tried again.
-            Err(error) if matches!(error.code(), Some("OOM" | "NOPERM" | "MISCONF")) => {
-                self.say(format!("Redis does not take changes: {}", describe(&error)));
-                Ok(())
+            Ok(()) if self.said.is_some() => {
+                self.node.notes.write(Note::Redis, "");
+                self.said = None;
+                log::at(self.node.log_level, "Redis takes changes again");
             }
-            other => other,
+            Ok(()) => {}
+            // A server that is full, that only copies another, or that allows no more: the link is
+            // good, and what could not be written is tried again.
+            Err(error) if error.code().is_some() => {
+                self.say(format!("Redis does not take changes: {}", describe(&error)));
+            }
+            Err(error) => return Err(error),
         }
+        let overruled = self.outbox.take_overruled();
+        self.read(connection, &overruled, true).await
     }
 
     fn found(&mut self, keys: u64, took: Duration) {
@@ -303,61 +336,5 @@ impl Link {
             log::warn(&text);
             self.said = Some(text);
         }
-    }
-}
-
-/// Takes the keys out of a push. False if everything may have changed.
-fn collect(push: Option<PushInfo>, changed: &mut HashSet<Vec<u8>>) -> Result<bool, RedisError> {
-    let lost = || RedisError::from((redis::ErrorKind::Io, "the connection was closed"));
-    let push = push.ok_or_else(lost)?;
-    match push.kind {
-        PushKind::Disconnection => Err(lost()),
-        PushKind::Invalidate => match push.data.into_iter().next() {
-            Some(Value::Array(keys)) => {
-                changed.extend(keys.into_iter().filter_map(|key| match key {
-                    Value::BulkString(key) => Some(key),
-                    _ => None,
-                }));
-                Ok(true)
-            }
-            _ => Ok(false),
-        },
-        _ => Ok(true),
-    }
-}
-
-/// What `GETRANGE` and `PTTL` say of a key; `Err` if it is not a string.
-fn entry(answers: &[RedisResult<Value>; 2]) -> Result<Option<Entry>, ()> {
-    match answers {
-        [Ok(Value::BulkString(value)), Ok(Value::Int(ttl))] => Ok(match ttl {
-            -1 => Some(Entry {
-                value: value.clone(),
-                ttl_ms: None,
-            }),
-            0.. => Some(Entry {
-                value: value.clone(),
-                ttl_ms: Some(ttl.unsigned_abs()),
-            }),
-            _ => None,
-        }),
-        _ => Err(()),
-    }
-}
-
-/// An error as an operator understands it.
-pub fn describe(error: &RedisError) -> String {
-    let text = error.to_string();
-    if text.contains("unknown command") && text.contains("HELLO") || text.contains("NOPROTO") {
-        return "the server does not speak RESP3; Redis 6 or later, or Valkey, is needed".into();
-    }
-    match error.code() {
-        Some("NOAUTH") => "it wants a password: redis_url=redis://:password@host".into(),
-        Some("WRONGPASS") => "it does not accept the user or the password of redis_url".into(),
-        Some("NOPERM") => format!(
-            "the user of redis_url may not do what is needed ({text}); needed are hello, client, \
-             ping, time, scan, sscan, getrange, pttl, set, del, watch, unwatch, multi, exec, xadd"
-        ),
-        _ if error.is_timeout() => "it does not answer".into(),
-        _ => text,
     }
 }

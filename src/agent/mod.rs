@@ -5,6 +5,7 @@
 //! its death costs freshness, not calls. It never touches Kamailio's configuration, counters or
 //! memory pools.
 
+mod answers;
 mod blocklist;
 mod book;
 mod books;

@@ -36,6 +36,8 @@ pub struct Outbox {
     networks: Networks,
     waiting: BTreeSet<Source>,
     history: VecDeque<Event>,
+    /// Keys by which the fleet has overruled this node: they are to be read again.
+    overruled: Vec<Vec<u8>>,
 }
 
 impl Outbox {
@@ -47,6 +49,7 @@ impl Outbox {
             networks,
             waiting: BTreeSet::new(),
             history: VecDeque::new(),
+            overruled: Vec::new(),
         }
     }
 
@@ -90,6 +93,11 @@ impl Outbox {
         self.waiting.len() + self.networks.look(Books::unwritten)
     }
 
+    /// Keys whose change by this node did not come to pass, because the fleet knows better.
+    pub fn take_overruled(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.overruled)
+    }
+
     /// Writes everything that waits, in batches. In shadow mode nothing leaves this node.
     pub async fn flush(
         &mut self,
@@ -121,7 +129,7 @@ impl Outbox {
     }
 
     async fn write(
-        &self,
+        &mut self,
         connection: &mut MultiplexedConnection,
         replica: &Replica,
         batch: &[Source],
@@ -143,18 +151,21 @@ impl Outbox {
         }
         let mut answers = send(&pipeline, connection).await?.into_iter();
         for (key, commands) in written {
-            answers
-                .by_ref()
-                .take(commands)
-                .collect::<RedisResult<Vec<_>>>()?;
+            let answers = answers.by_ref().take(commands);
+            let answers = answers.collect::<RedisResult<Vec<_>>>()?;
             node.ledger.settle(key);
+            // Only a SET with NX is answered so: there is another ban.
+            if answers.contains(&Value::Nil) {
+                let name = replica.keys().name(Kind::Ban, key.source);
+                self.overruled.push(name.into_bytes());
+            }
         }
         Ok(())
     }
 
     /// Makes Redis equal to what was ordered about networks.
     async fn write_networks(
-        &self,
+        &mut self,
         connection: &mut MultiplexedConnection,
         replica: &Replica,
         batch: &[(Kind, Section, Network)],
@@ -168,7 +179,7 @@ impl Outbox {
             let before = pipeline.len();
             match (kind, network.holds(now, false)) {
                 (Kind::Ban, true) => {
-                    let value = self.value(replica, &network.ban(), 1, now);
+                    let value = self.value(replica, &network.ban(), 1);
                     set(&mut pipeline, &name, &value, network.until, now, false);
                 }
                 (Kind::Ban, false) => {
@@ -184,10 +195,8 @@ impl Outbox {
         }
         let mut answers = send(&pipeline, connection).await?.into_iter();
         for ((_, section, network), commands) in batch.iter().zip(written) {
-            answers
-                .by_ref()
-                .take(commands)
-                .collect::<RedisResult<Vec<_>>>()?;
+            let answers = answers.by_ref().take(commands);
+            answers.collect::<RedisResult<Vec<_>>>()?;
             self.networks
                 .change(|books| books.settle(*section, network));
         }
@@ -247,7 +256,7 @@ impl Outbox {
         }
         if pending.has(Aspect::Ban) && holds(standing, now) {
             let ban = &standing.ban;
-            let value = self.value(replica, ban, standing.repeats.max(1), now);
+            let value = self.value(replica, ban, standing.repeats.max(1));
             // What a rule decided does not overrule what the fleet has decided meanwhile.
             let ordered = matches!(ban.origin, Origin::Script | Origin::Operator);
             let name = keys.name(Kind::Ban, source);
@@ -257,11 +266,11 @@ impl Outbox {
     }
 
     /// The value of a ban's key.
-    fn value(&self, replica: &Replica, ban: &Ban, count: u32, now: Now) -> String {
+    fn value(&self, replica: &Replica, ban: &Ban, count: u32) -> String {
         let value = BanValue {
             reason: self.node.reason_text(ban.reason),
             node: self.name.clone(),
-            at: replica.clock().before(now.ms().saturating_sub(ban.since)),
+            at: replica.clock().of(ban.since),
             count,
         };
         value.write()
@@ -270,7 +279,7 @@ impl Outbox {
     /// Removes the ban of a source or a network that was lifted here at `since`, unless it is younger
     /// than that: then somebody has banned it anew, and that counts.
     async fn delete_ban(
-        &self,
+        &mut self,
         connection: &mut MultiplexedConnection,
         replica: &Replica,
         source: Source,
@@ -278,7 +287,7 @@ impl Outbox {
         now: Now,
     ) -> Result<(), RedisError> {
         let age = now.ms().saturating_sub(since);
-        let lifted_at = replica.clock().before(age);
+        let lifted_at = replica.clock().of(since);
         for name in replica.names(Kind::Ban, source) {
             let mut look = redis::pipe();
             look.cmd("WATCH").arg(&name).ignore();
@@ -300,6 +309,7 @@ impl Outbox {
                 delete.query_async::<Value>(connection).await?;
             } else {
                 redis::cmd("UNWATCH").exec_async(connection).await?;
+                self.overruled.push(name);
             }
         }
         Ok(())

@@ -52,7 +52,7 @@ impl Replica {
             node,
             keys,
             networks,
-            clock: FleetClock::default(),
+            clock: FleetClock::own(node.now()),
             spellings: HashMap::new(),
             seen: None,
             counted: 0,
@@ -252,12 +252,11 @@ impl Replica {
             "" => Reason::MANUAL,
             text => self.node.reason_from(text),
         };
-        let age = match value.at > 0.0 {
-            true => self.clock.since(value.at),
-            false => 0,
-        };
         Ban {
-            since: now.ms().saturating_sub(age),
+            since: match value.at > 0.0 {
+                true => self.clock.ledger(value.at, now),
+                false => now.ms(),
+            },
             until,
             reason,
             origin: Origin::Redis,

@@ -5,11 +5,19 @@
 #[path = "../host/mod.rs"]
 mod host;
 
+mod clocks;
+mod faults;
 mod keys;
 mod networks;
 mod nodes;
 mod outages;
 mod servers;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use host::{Client, Config, Kamailio, Redis, Request, isolate, wait_until};
 use nix::sys::signal::Signal;
@@ -53,16 +61,92 @@ fn wait_for_verdict(source: &str, expected: i64) {
 }
 
 fn agent(node: &Kamailio) -> i32 {
-    let status = node.kamcmd(&["sec.status"]).unwrap();
-    let pid = status
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("agent_pid: "));
-    pid.and_then(|pid| pid.parse().ok())
-        .expect("sec.status names the agent")
+    status(node, "agent_pid").parse().expect("a process number")
 }
 
 fn node_b() -> Kamailio {
     let b = Kamailio::start(Config::new().at(NODE_B).param("redis_url", URL));
     wait_for_link(&b);
     b
+}
+
+/// Customers who go on calling, each well within the limits.
+struct Callers {
+    stop: Arc<AtomicBool>,
+    calls: JoinHandle<u32>,
+}
+
+impl Callers {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let calls = thread::spawn(move || {
+            let sources = 1..=20;
+            let mut clients: Vec<Client> = sources
+                .map(|number| Client::udp(&format!("203.0.113.{number}")))
+                .collect();
+            let mut calls = 0;
+            while !told.load(Ordering::Relaxed) {
+                for client in &mut clients {
+                    assert!(client.ask(&check()).rc() > 0, "call {calls} is allowed");
+                    calls += 1;
+                    // Their pace: less than ten a second each.
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+            calls
+        });
+        Self { stop, calls }
+    }
+
+    /// Ends the calls: each was answered and allowed.
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let calls = self
+            .calls
+            .join()
+            .expect("each call is answered and allowed");
+        assert!(calls > 0);
+    }
+}
+
+/// Waits until Redis holds exactly the bans and the entries that this node knows, and nothing is left
+/// to be written. Only where the names of all keys are canonical.
+fn wait_until_they_agree(redis: &Redis, node: &Kamailio) {
+    wait_until("Redis and the node to agree", || {
+        let keys = |prefix: &str| -> BTreeSet<String> {
+            let keys: Vec<String> = redis.run(&format!("KEYS {prefix}*"));
+            let keys = keys.iter().filter_map(|key| key.strip_prefix(prefix));
+            keys.map(str::to_owned).collect()
+        };
+        keys("ban:") == listed(node, "sec.bans")
+            && keys("white_list:") == listed(node, "sec.whitelist")
+            && status(node, "redis_unwritten") == "0"
+    });
+}
+
+/// All that a listing shows.
+fn listed(node: &Kamailio, command: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for offset in (0..).step_by(200) {
+        let page = node.kamcmd(&[command, &offset.to_string(), "200"]).unwrap();
+        let before = all.len();
+        let ips = page
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("ip: "));
+        all.extend(ips.map(str::to_owned));
+        if all.len() == before {
+            break;
+        }
+    }
+    all
+}
+
+fn status(node: &Kamailio, name: &str) -> String {
+    let status = node.kamcmd(&["sec.status"]).expect("sec.status answers");
+    let line = status.lines().find_map(|line| {
+        let (key, value) = line.trim().split_once(':')?;
+        (key == name).then(|| value.trim().to_owned())
+    });
+    line.unwrap_or_else(|| panic!("no {name} in {status}"))
 }

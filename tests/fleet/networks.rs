@@ -192,7 +192,7 @@ fn orders_reach_redis_the_other_node_and_the_history() {
         !is_there(&redis, "white_list:10.8.0.0/16")
     });
     wait_until("all to be written", || {
-        a.stat("redis_up") == 1 && unwritten(&a) == "0"
+        a.stat("redis_up") == 1 && status(&a, "redis_unwritten") == "0"
     });
 
     type Entry = (String, std::collections::HashMap<String, String>);
@@ -212,14 +212,6 @@ fn orders_reach_redis_the_other_node_and_the_history() {
         ["unban", "10.7.0.0/16", "toll fraud", "operator", "0"],
     ];
     assert_eq!(entries.collect::<Vec<_>>(), expected);
-}
-
-fn unwritten(node: &Kamailio) -> String {
-    let status = node.kamcmd(&["sec.status"]).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("redis_unwritten: "));
-    line.expect("sec.status says it").to_owned()
 }
 
 #[test]
@@ -257,7 +249,9 @@ fn orders_of_an_outage_are_written_later_even_by_another_agent() {
     assert_eq!((verdict("10.1.0.1"), verdict("10.2.0.1")), (1, 1));
     assert_eq!((verdict("10.3.0.1"), verdict("10.4.0.1")), (-1, 2));
     assert_eq!(verdict("10.9.0.1"), -1);
-    wait_until("nothing to be left", || unwritten(&node) == "0");
+    wait_until("nothing to be left", || {
+        status(&node, "redis_unwritten") == "0"
+    });
 }
 
 #[test]
@@ -376,11 +370,7 @@ fn many_keys_cost_few_publications() {
     count(KEYS);
     put(KEYS);
     count(2 * KEYS);
-    let status = node.kamcmd(&["sec.status"]).unwrap();
-    let published = status
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("lists_published: "));
-    let published: u32 = published.unwrap().parse().unwrap();
+    let published: u32 = status(&node, "lists_published").parse().unwrap();
     assert!(published < KEYS / 30, "{published} publications");
     assert_eq!((verdict("10.0.0.1"), verdict("10.7.0.1")), (-1, -1));
 }

@@ -10,13 +10,14 @@ use tempfile::TempDir;
 
 use super::{wait_for, wait_until};
 
-/// Where it listens; each test has a network of its own.
-pub const URL: &str = "redis://127.0.0.1:6379";
+/// Where it listens, unless the test says otherwise; each test has a network of its own.
+const PORT: u16 = 6379;
 
 /// A server that is up.
 pub struct Redis {
     directory: TempDir,
     child: Child,
+    port: u16,
     options: Vec<String>,
 }
 
@@ -28,12 +29,22 @@ impl Redis {
 
     /// The same with more options of its command line.
     pub fn with(options: &[&str]) -> Self {
+        Self::launch(PORT, options)
+    }
+
+    /// A second server, on another port.
+    pub fn at(port: u16) -> Self {
+        Self::launch(port, &[])
+    }
+
+    fn launch(port: u16, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-        let child = spawn(&directory, &options);
+        let child = spawn(&directory, port, &options);
         let server = Self {
             directory,
             child,
+            port,
             options,
         };
         server.wait();
@@ -42,8 +53,7 @@ impl Redis {
 
     fn wait(&self) {
         wait_until("Redis to answer", || {
-            let client = redis::Client::open(URL).expect("the URL is one");
-            let connected = client.get_connection();
+            let connected = self.client().get_connection();
             let answered = connected.and_then(|mut it| redis::cmd("PING").exec(&mut it));
             // It is also there when it wants to know who we are.
             answered.map_or_else(|error| error.code() == Some("NOAUTH"), |()| true)
@@ -69,8 +79,13 @@ impl Redis {
 
     /// A connection of one's own.
     pub fn connection(&self) -> Connection {
-        let client = redis::Client::open(URL).expect("the URL is one");
+        let client = self.client();
         wait_for("a connection to Redis", || client.get_connection().ok())
+    }
+
+    fn client(&self) -> redis::Client {
+        let address = ("127.0.0.1", self.port);
+        redis::Client::open(address).expect("an address is enough")
     }
 
     /// A key's value; none when it is not there.
@@ -87,7 +102,7 @@ impl Redis {
     /// Starts it again, empty.
     pub fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.directory, &self.options);
+        self.child = spawn(&self.directory, self.port, &self.options);
         self.wait();
     }
 
@@ -98,9 +113,16 @@ impl Redis {
     }
 }
 
-fn spawn(directory: &TempDir, options: &[String]) -> Child {
+fn spawn(directory: &TempDir, port: u16, options: &[String]) -> Child {
     Command::new("redis-server")
-        .args(["--port", "6379", "--bind", "127.0.0.1", "--save", ""])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ])
         .args(["--appendonly", "no", "--dir"])
         .arg(directory.path())
         .args(options)

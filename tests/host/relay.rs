@@ -1,9 +1,10 @@
 //! A relay in front of a server: passes bytes on, and can be told to cut the line, to hold everything
-//! back, or to take its time. So a test has one node without a link while others keep theirs.
+//! back, to take its time, to break off in mid-reply, or to go to another server. So a test has one node
+//! without a link while others keep theirs.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -19,78 +20,116 @@ pub enum Line {
     Slow(Duration),
     /// Keeps the connections, and everything that is sent.
     Held,
+    /// Passes so many bytes from the server on each new connection, and closes it.
+    Short(usize),
     /// Closes the connections, and new ones at once.
     Cut,
 }
 
 /// A relay; it ends with its value.
 pub struct Relay {
-    line: Arc<Mutex<Option<Line>>>,
+    state: Arc<Mutex<State>>,
     address: SocketAddr,
+}
+
+struct State {
+    /// None at the end.
+    line: Option<Line>,
+    server: u16,
+    connections: u32,
 }
 
 impl Relay {
     /// Listens on a port of the loopback address, for a server on another.
     pub fn start(port: u16, server: u16) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let server = SocketAddr::from(([127, 0, 0, 1], server));
         let listener = TcpListener::bind(address).expect("the port is free");
-        let line = Arc::new(Mutex::new(Some(Line::Open)));
-        let told = Arc::clone(&line);
+        let state = State {
+            line: Some(Line::Open),
+            server,
+            connections: 0,
+        };
+        let relay = Self {
+            state: Arc::new(Mutex::new(state)),
+            address,
+        };
+        let state = Arc::clone(&relay.state);
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (Ok(client), Some(line)) = (client, now(&told)) else {
+                let (Ok(client), Some(line)) = (client, line(&state)) else {
                     return;
                 };
                 if line != Line::Cut {
-                    join(&client, server, &told);
+                    join(&client, &state);
                 }
             }
         });
-        Self { line, address }
+        relay
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics with it")
     }
 
     /// From now on.
     pub fn set(&self, line: Line) {
-        *self.line.lock().expect("nobody panics with it") = Some(line);
+        self.state().line = Some(line);
+    }
+
+    /// New connections go to another port.
+    pub fn lead_to(&self, server: u16) {
+        self.state().server = server;
+    }
+
+    /// Connections that were made to a server so far.
+    pub fn connections(&self) -> u32 {
+        self.state().connections
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        *self.line.lock().expect("nobody panics with it") = None;
+        self.state().line = None;
         // Wakes whoever waits for a client.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-fn now(line: &Mutex<Option<Line>>) -> Option<Line> {
-    *line.lock().expect("nobody panics with it")
+fn line(state: &Mutex<State>) -> Option<Line> {
+    state.lock().expect("nobody panics with it").line
 }
 
 /// Both directions of a connection, each in a thread of its own.
-fn join(client: &TcpStream, server: SocketAddr, line: &Arc<Mutex<Option<Line>>>) {
-    let Ok(server) = TcpStream::connect(server) else {
+fn join(client: &TcpStream, state: &Arc<Mutex<State>>) {
+    let port = state.lock().expect("nobody panics with it").server;
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
         return;
     };
-    for (from, to) in [(client, &server), (&server, client)] {
+    state.lock().expect("nobody panics with it").connections += 1;
+    for (from, to, counts) in [(client, &server, false), (&server, client, true)] {
         let pair = (from.try_clone(), to.try_clone());
         if let (Ok(from), Ok(to)) = pair {
-            let line = Arc::clone(line);
-            thread::spawn(move || pass(from, to, &line));
+            let state = Arc::clone(state);
+            thread::spawn(move || pass(from, to, counts, &state));
         }
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, line: &Mutex<Option<Line>>) {
+fn pass(mut from: TcpStream, mut to: TcpStream, counts: bool, state: &Mutex<State>) {
     let _ = from.set_read_timeout(Some(LOOK));
-    let mut bytes = [0; 65536];
-    while let Some(Line::Open | Line::Slow(_) | Line::Held) = now(line) {
-        if now(line) == Some(Line::Held) {
-            thread::sleep(LOOK);
-            continue;
-        }
-        let length = match from.read(&mut bytes) {
+    let (mut bytes, mut passed) = ([0; 65536], 0);
+    loop {
+        let line = line(state);
+        let most = match line {
+            None | Some(Line::Cut) => break,
+            Some(Line::Held) => {
+                thread::sleep(LOOK);
+                continue;
+            }
+            Some(Line::Short(most)) if counts => bytes.len().min(most.saturating_sub(passed)),
+            Some(_) => bytes.len(),
+        };
+        let length = match from.read(&mut bytes[..most]) {
             Ok(0) => break,
             Ok(length) => length,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -98,9 +137,10 @@ fn pass(mut from: TcpStream, mut to: TcpStream, line: &Mutex<Option<Line>>) {
             }
             Err(_) => break,
         };
-        if let Some(Line::Slow(delay)) = now(line) {
+        if let Some(Line::Slow(delay)) = line {
             thread::sleep(delay);
         }
+        passed += length;
         if to.write_all(&bytes[..length]).is_err() {
             break;
         }
