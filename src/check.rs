@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::content;
-use crate::engine::decide::{decide, depends_on_content};
+use crate::engine::decide::{decide, depends_on_content, feed_strikes};
 use crate::engine::facts::{Facts, Now, Standing};
 use crate::engine::policy::{method_bit, method_number};
 use crate::engine::verdict::{Change, Decision, Reason, Verdict};
@@ -52,8 +52,15 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     if node.policy.agent_check && depends_on_content(&facts, &standing) {
         facts.scanner = content::is_scanner(node, message);
     }
-    let mut decision = decide(&node.policy, &facts, &standing, &mut node.meters(key, now));
-    if decision.change != Change::None {
+    let struck = match facts.feed {
+        Some(feed) => listed(node, message, &facts, feed, place, &standing, &lists),
+        None => None,
+    };
+    let mut decision = match struck {
+        Some(denied) => denied, // and written down
+        None => decide(&node.policy, &facts, &standing, &mut node.meters(key, now)),
+    };
+    if decision.change != Change::None && struck.is_none() {
         decision = apply(node, message, &facts, place, &standing, decision);
     }
     if decision.verdict == Verdict::Allow
@@ -86,6 +93,33 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         },
     );
     code
+}
+
+/// Counts a request from a listed address, and strikes its source if the feed says so: the decision,
+/// if that ends it.
+#[cold]
+fn listed(
+    node: &Node,
+    message: &Message<'_>,
+    facts: &Facts,
+    feed: usize,
+    place: (IpAddr, Key),
+    standing: &Standing,
+    lists: &Membership,
+) -> Option<Decision> {
+    if depends_on_content(facts, standing) {
+        node.count(Count::FeedHits, 1);
+        node.count_hit(feed);
+    }
+    let strike = Report {
+        reason: Reason::feed(feed),
+        weight: 1,
+        user: None,
+        name: None,
+    };
+    feed_strikes(&node.policy, facts, standing)
+        .then(|| offences::struck(node, message, facts, place, lists, strike))
+        .filter(|decision| decision.verdict.denies())
 }
 
 /// `is_whitelisted([ip])`: own, listed, or with an entry. Changes nothing.
@@ -225,6 +259,7 @@ pub fn facts(
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
         muted: false,
+        feed: lists.feed.map(|place| place.feed),
     }
 }
 

@@ -162,14 +162,14 @@ pub fn reload(rpc: &mut Rpc<'_>) {
         return rpc.fault(400, &text);
     }
     let extensions = &node.extension_sources;
-    let known: Vec<&str> = [
+    let lists = [
         (WHITELIST_FILE, node.whitelist_sources.file.is_some()),
         (Lists::File.word(), extensions.file.is_some()),
         (Lists::Redis.word(), extensions.key.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(name, there)| there.then_some(name))
-    .collect();
+    ];
+    let lists = lists.iter().filter(|(_, there)| *there);
+    let feeds = node.feeds.list.iter().map(|feed| &*feed.name);
+    let known: Vec<&str> = lists.map(|(name, _)| *name).chain(feeds).collect();
     let names: Vec<&str> = match wanted.as_str() {
         "" => known.clone(),
         name => known

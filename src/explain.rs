@@ -12,10 +12,11 @@ use crate::engine::facts::{FOREVER, Facts, Now, Standing};
 use crate::engine::lookup::LookUp;
 use crate::engine::policy::{Action, Count, Limit, METHODS, method_name};
 use crate::engine::verdict::Verdict;
+use crate::feed::Place;
 use crate::kamailio::{Rpc, RpcStruct};
 use crate::lists::Membership;
 use crate::meters::Preview;
-use crate::node::{Node, is_known, seconds_left};
+use crate::node::{Node, seconds_left};
 use crate::shared::ledger::Key;
 
 /// `sec.explain <ip>`.
@@ -42,6 +43,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         shadow,
         loading: node.awaits_fleet(now),
         muted: false,
+        feed: lists.feed.map(|place| place.feed),
     };
     let preview = &mut Preview(node.meters(key, now));
     let decision = decide(&node.policy, &facts, &standing, preview);
@@ -65,7 +67,10 @@ pub fn explain(rpc: &mut Rpc<'_>) {
             .text(c"whitelisted_network_origin", network.origin.word());
     }
     matching(node, &mut reply, address, facts.own);
-    if is_known(&standing) {
+    if let Some(place) = lists.feed {
+        feed(node, &mut reply, place);
+    }
+    if standing != Standing::default() {
         state(node, &mut reply, &standing, key, now);
     }
     names(node, &mut reply, &standing, key, now);
@@ -155,6 +160,18 @@ fn ban(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, lists: &Memb
         .text(c"mode", mode_word(ban.shadow));
 }
 
+/// Where a feed names the address.
+fn feed(node: &Node, reply: &mut RpcStruct<'_>, place: Place) {
+    let Some(feed) = node.feeds.list.get(place.feed) else {
+        return;
+    };
+    reply
+        .structure(c"feed")
+        .text(c"name", &feed.name)
+        .int(c"line", i64::from(place.line))
+        .text(c"action", feed.action.word());
+}
+
 /// What else is known of the source.
 fn state(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, key: Key, now: Now) {
     // Only where somebody may be muted is it worth looking who is.
@@ -234,6 +251,9 @@ fn advice(
         Verdict::DenyHeld => format!(
             "it waits for reverse DNS, a moment only; sec.unban {source} or sec.whitelist_add \
              {source} ends that"
+        ),
+        Verdict::DenyContent if lists.feed.is_some() => format!(
+            "a feed lists it: sec.whitelist_add {source}, or whitelist, keeps it free in spite of that"
         ),
         Verdict::DenyContent => "it is refused for what it is, whoever sends it".into(),
         Verdict::DenyLimited => "it is over a limit; waiting frees it".into(),

@@ -65,7 +65,7 @@
 //! border    kamailio/            shared/                    C                  shared memory
 //!             │                    │
 //! pure      engine/  config/  cidr/  gcra  source           facts in, verdict out
-//!           domain  extension/  user_agents
+//!           domain  extension/  feed/  user_agents
 //! ```
 //!
 //! Architecture invariant: `unsafe` stands in `kamailio/` and `shared/` only; the pure layer forbids
@@ -103,7 +103,7 @@
 //! * `files.rs`: regular files, read with a bound, replaced as a whole.
 //! * `meters.rs`: the counters of one source. `memory.rs`: what was decided about this message.
 //! * `commands.rs`: the RPC commands. `listings.rs`: those that page. `report.rs`: `sec.status`.
-//! * `explain.rs`: `sec.explain`. `top.rs`: `sec.top`, and the book that it reads.
+//! * `feeds.rs`: `sec.feeds`. `explain.rs`: `sec.explain`. `top.rs`: `sec.top`, and the book that it reads.
 //! * `event_routes.rs`: the process that runs the script's routes for bans and unbans.
 //! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
 //! * `agent/supervisor.rs`: its parent.
@@ -111,6 +111,9 @@
 //! * `agent/networks.rs`: lists published, files read anew. `books.rs`: what orders and keys do to the
 //!   books of networks. `book.rs`: one of them.
 //! * `agent/link.rs`: the connection to Redis. `answers.rs`: what it says.
+//! * `agent/feeds.rs`: the feeds, fetched when they are due and put into one map.
+//!   `agent/subscription.rs`: one of them. `agent/fetch.rs`: its list, from a file or over HTTP.
+//!   `agent/apiban.rs`: APIBAN's pages. `agent/copies.rs`: the last good copies.
 //! * `agent/metrics.rs`: statistics, pushed to statsd and Graphite.
 //! * `agent/blocklist.rs`: the bans that hold, for others. `agent/export.rs`: as a file.
 //!   `agent/firewall.rs`: in sets of nftables, through the program that `agent/nft.rs` runs.
@@ -165,6 +168,7 @@
 //! * `shared/words.rs`: the script's own reasons, each once.
 //! * `shared/line.rs`: a few bytes that one process writes and others read. `shared/hosts.rs`: names
 //!   that reverse DNS gave. `shared/names.rs`: names in the whitelist, and their addresses.
+//!   `shared/feeds.rs`: how the feeds are.
 //! * `shared/evidence.rs`: the last offences of each offender.
 //! * `shared/notes.rs`: short texts from the agent for `sec.status`.
 //! * `shared/exploration.rs`: how the models for loom are run.
@@ -186,13 +190,16 @@
 //!   (`mask.rs`); names from text (`name.rs`), their lists (`names.rs`, `table.rs`), and how similar
 //!   two are (`similarity.rs`, with `bag.rs` to look at few); all lists together (`union.rs`), as far
 //!   as they are whole (`shrinkage.rs`).
+//! * [`feed`]: lists of hostile addresses, from bytes to a map: what they look like (`format.rs`),
+//!   what is never taken from one (`guard.rs`), the reading (`reading.rs`, `apiban.rs`), copies of
+//!   them (`copy.rs`), and all of them in one map (`merge.rs`).
 //! * [`domain`]: a DNS name, and whether it lies in another.
 //! * [`user_agents`]: the patterns of scanners.
 //! * [`config`]: from `modparam` lines to a checked configuration. `parameters.rs`: the one list
 //!   (`parameter.rs`: of what). `value.rs`, `compound.rs`, `list.rs`: what a value, a compound value
 //!   and a list file may be. `rate.rs`, `bans.rs`, `whitelist.rs`, `redis.rs`, `rdns.rs`,
-//!   `agents.rs`, `extensions.rs`, `extension_key.rs`, `metrics.rs`, `outlets.rs`: setters of more
-//!   than a few lines.
+//!   `agents.rs`, `extensions.rs`, `extension_key.rs`, `feeds.rs`, `metrics.rs`, `outlets.rs`: setters
+//!   of more than a few lines.
 //!
 //! # Dependencies
 //!
@@ -203,8 +210,11 @@
 //! * `siphasher`: SipHash-1-3 under keys of our own, of 64 and of 128 bits.
 //! * `tokio`: the agent's one thread; nothing of it is touched before the agent is forked.
 //! * `hickory-resolver`: the agent's DNS client, without its own ideas of where the name server is.
-//! * `redis`: the client of the agent, with `rustls` (and `ring`) for `rediss://`, and `serde_json` for
-//!   the values of bans.
+//! * `redis`: the client of the agent, with `rustls` (and `ring`) for `rediss://`.
+//! * `serde_json`: the values of bans in Redis, and feeds in JSON.
+//! * `ureq`: feeds over HTTP, in a thread of the agent: small, without a runtime of its own, and it
+//!   bounds redirects, time and the unpacked size. `rustls-native-certs`: whom it trusts, which is whom
+//!   the system trusts, as for Redis.
 //!
 //! nftables are changed through the program `nft`, run by tokio, and not through netlink: libnftables
 //! turns prefixes into the intervals of a set, and how it does so is no interface that lasts; it needs
@@ -265,6 +275,9 @@ mod event_routes;
 #[cfg(not(loom))]
 mod explain;
 pub mod extension;
+pub mod feed;
+#[cfg(not(loom))]
+mod feeds;
 #[cfg(not(loom))]
 mod files;
 pub mod gcra;

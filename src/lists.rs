@@ -1,4 +1,5 @@
-//! The lists about addresses: the static whitelist, and the networks that are banned or whitelisted.
+//! The lists about addresses: the static whitelist, feeds, and the networks that are banned or
+//! whitelisted.
 //!
 //! Asked by SIP workers for each request and by RPC processes; written by the agent, through the
 //! snapshot. Without an agent the static whitelist holds as it was at the start.
@@ -7,11 +8,13 @@ use std::net::IpAddr;
 
 use crate::cidr::{Prefix, PrefixMap, Run};
 use crate::engine::facts::{Now, Standing};
+use crate::feed::Place;
 use crate::shared::snapshot::{Network, Section, Snapshot, Unread, View};
 
 /// What a request is looked up in.
-const ASKED: [Section; 4] = [
+const ASKED: [Section; 5] = [
     Section::Listed,
+    Section::Feeds,
     Section::Named,
     Section::Whitelist,
     Section::Bans,
@@ -35,6 +38,8 @@ pub struct Membership {
     pub whitelist: Option<Network>,
     /// The narrowest banned network around it.
     pub ban: Option<Network>,
+    /// Where a feed names it.
+    pub feed: Option<Place>,
     /// The snapshot changed too often while it was read: only `listed` says something, and maybe
     /// what it said at the start.
     pub unread: bool,
@@ -88,6 +93,10 @@ impl Lists {
                 || is_in(Section::Named).unwrap_or(false),
             whitelist: find(Section::Whitelist),
             ban: find(Section::Bans),
+            feed: view
+                .prefixes(Section::Feeds)
+                .and_then(|table| table.get(address))
+                .and_then(Place::of),
             unread: false,
         }
     }

@@ -18,7 +18,7 @@ use crate::kamailio::{
 use crate::node::{Node, node};
 use crate::shared::statistics::Count;
 use crate::{
-    agent, check, commands, content, explain, files, listings, offences, report, script, top,
+    agent, check, commands, content, explain, feeds, files, listings, offences, report, script, top,
 };
 
 const TEXT: Kind = Kind::Text;
@@ -202,9 +202,15 @@ const COMMANDS: &[Command] = &[
         run: top::top,
     },
     Command {
+        name: "sec.feeds",
+        help: "sec.feeds: the feeds, how many entries they have, and what was wrong with them",
+        reply: Reply::List,
+        run: feeds::feeds,
+    },
+    Command {
         name: "sec.reload",
         help: "sec.reload [list] [confirm]: reads whitelist_file, extension_file and \
-               extension_redis_key anew",
+               extension_redis_key anew, and fetches feeds",
         reply: Reply::One,
         run: commands::reload,
     },
@@ -243,6 +249,11 @@ const STATISTICS: &[Statistic] = &[
         "whitelist_hits",
         "Requests let through by a whitelist.",
         || counted(Count::WhitelistHits),
+    ),
+    statistic(
+        "feed_hits",
+        "Requests from addresses that a feed lists.",
+        || counted(Count::FeedHits),
     ),
     statistic("active_bans", "Bans that hold.", || {
         of_node(Node::active_bans)

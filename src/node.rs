@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use crate::cidr::MinPrefix;
-use crate::config::{ExtensionSources, Metrics, Outlets, Rdns, Redis, WhitelistSources};
+use crate::config::{ExtensionSources, Feeds, Metrics, Outlets, Rdns, Redis, WhitelistSources};
 use crate::directory::Directory;
 use crate::domain::Domain;
 use crate::engine::facts::{Now, Origin, Standing};
@@ -25,6 +25,7 @@ use crate::lists::{Lists, Membership};
 use crate::meters::SourceMeters;
 use crate::shared::events::{Event, Kind};
 use crate::shared::evidence::Evidence;
+use crate::shared::feeds::FeedStates;
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
 use crate::shared::ledger::{Aspect, Key, Ledger};
@@ -76,6 +77,10 @@ pub struct Node {
     pub hosts: Hosts,
     /// Names in the static whitelist, and their addresses.
     pub names: Names,
+    /// The feeds, and where their copies are.
+    pub feeds: Feeds,
+    /// How the feeds are.
+    pub feed_states: FeedStates,
     /// Whose names spare them a ban, and who is asked.
     pub rdns: Rdns,
     /// The static whitelist, and networks.
@@ -222,6 +227,17 @@ impl Node {
         );
     }
 
+    /// Counts a request from an address that a feed lists, for that feed.
+    pub fn count_hit(&self, feed: usize) {
+        let process = usize::try_from(process::number()).unwrap_or(0);
+        self.statistics.add_hit(process, feed);
+    }
+
+    /// The hits of a feed, in all processes.
+    pub fn hits(&self, feed: usize) -> u64 {
+        self.statistics.hits(feed)
+    }
+
     /// What all processes have counted.
     pub fn counted(&self, count: Count) -> u64 {
         self.statistics.sum(count)
@@ -297,9 +313,4 @@ pub fn seconds_left(until: u64, now: Now) -> i64 {
         return -1;
     }
     until.saturating_sub(now.ms()).div_ceil(1000).cast_signed()
-}
-
-/// Whether anything is known of a source.
-pub fn is_known(standing: &Standing) -> bool {
-    *standing != Standing::default()
 }

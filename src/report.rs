@@ -6,6 +6,7 @@ use crate::commands::{mode_word, open};
 use crate::engine::facts::Now;
 use crate::kamailio::{Rpc, RpcStruct};
 use crate::node::Node;
+use crate::shared::feeds::FeedState;
 use crate::shared::notes::Note;
 use crate::shared::statistics::Count;
 
@@ -59,6 +60,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
         node.lists.snapshot.generation().cast_signed(),
     );
     extensions_status(node, &mut reply);
+    feeds_status(node, &mut reply);
     redis_status(node, now, &mut reply);
     metrics_status(node, &mut reply);
     outlets_status(node, &mut reply);
@@ -97,6 +99,21 @@ fn extensions_status(node: &Node, reply: &mut RpcStruct<'_>) {
         let text = note(Note::ExtensionSets, "not read yet");
         reply.text(c"extension_redis_key", &text);
     }
+}
+
+/// The feeds, all together.
+fn feeds_status(node: &Node, reply: &mut RpcStruct<'_>) {
+    let count = node.feeds.list.len();
+    if count == 0 {
+        return;
+    }
+    let states: Vec<FeedState> = (0..count).map(|feed| node.feed_states.read(feed)).collect();
+    let entries: u64 = states.iter().map(|state| state.entries).sum();
+    let problems = states.iter().filter(|state| !state.problem.is_empty());
+    reply
+        .int(c"feeds", count as i64)
+        .int(c"feed_entries", entries.cast_signed())
+        .int(c"feed_problems", problems.count() as i64);
 }
 
 /// The link to the fleet's memory.

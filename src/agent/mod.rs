@@ -6,12 +6,16 @@
 //! memory pools.
 
 mod answers;
+mod apiban;
 mod blocklist;
 mod book;
 mod books;
+mod copies;
 mod evidence;
 mod export;
 mod extensions;
+mod feeds;
+mod fetch;
 mod firewall;
 mod journal;
 mod keys;
@@ -26,6 +30,7 @@ mod replica;
 mod resolver;
 mod sets;
 mod state;
+mod subscription;
 pub mod supervisor;
 
 use std::cell::RefCell;
@@ -49,6 +54,7 @@ use crate::shared::events::{Event, Kind, RECORD};
 use books::Books;
 use export::Export;
 use extensions::Extensions;
+use feeds::Feeds;
 use firewall::Firewall;
 use journal::Journal;
 use link::Link;
@@ -132,6 +138,8 @@ struct Agent {
     link: Option<Sender<Event>>,
     /// The other end of that, until the link is started.
     fleet: Option<Receiver<Event>>,
+    /// To the feeds, if there are any: which to fetch now.
+    reload: Option<Sender<Event>>,
     /// To reverse DNS, if names make exceptions.
     holds: Option<Sender<Event>>,
     /// Where a node without a fleet remembers.
@@ -162,6 +170,7 @@ impl Agent {
             journal,
             link,
             fleet,
+            reload: None,
             holds: None,
             state: node.state_file.as_deref().map(StateFile::new),
             ticks: 0,
@@ -187,6 +196,7 @@ impl Agent {
             ),
         ]);
         self.start_rdns();
+        self.start_feeds();
         self.tasks.extend(metrics::start(self.node));
         self.start_outlets();
         let events = pipe::Receiver::from_owned_fd(self.node.events.reader()?)?;
@@ -273,6 +283,15 @@ impl Agent {
         }
     }
 
+    fn start_feeds(&mut self) {
+        if !self.node.feeds.list.is_empty() {
+            let (sender, wanted) = channel(EVENTS_AHEAD);
+            let feeds = Feeds::recover(self.node, self.networks.clone(), wanted);
+            self.tasks.push(spawn_local(feeds.run()));
+            self.reload = Some(sender);
+        }
+    }
+
     /// Takes a batch of events from the pipe; whether there may be more.
     fn take_events(&mut self, events: &pipe::Receiver) -> bool {
         let mut buffer = [0; RECORD * BATCH];
@@ -281,6 +300,10 @@ impl Agent {
         };
         for record in buffer[..length].as_chunks::<RECORD>().0 {
             if let Some(event) = Event::decode(record) {
+                if let Some(feeds) = self.reload.as_ref().filter(|_| event.kind == Kind::Reload) {
+                    // So many orders ahead of this one have asked for the same.
+                    let _ = feeds.try_send(event);
+                }
                 if self.extensions.obey(&event) || self.networks.obey(&event) {
                     continue;
                 }

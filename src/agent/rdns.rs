@@ -254,6 +254,7 @@ impl Rdns {
             validated: hold.validated,
             method: 0,
             scanner: false,
+            feed: None,
             muted: false,
             shadow: node.status.shadow(),
             loading: node.awaits_fleet(now),

@@ -84,7 +84,7 @@ pub fn without(prefix: Prefix, mut gaps: Vec<Run>) -> Vec<Prefix> {
 }
 
 /// The fewest prefixes that are exactly these addresses.
-fn prefixes(run: Run) -> Vec<Prefix> {
+pub fn prefixes(run: Run) -> Vec<Prefix> {
     let mut prefixes = Vec::new();
     let mut first = run.first;
     loop {

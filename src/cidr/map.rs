@@ -77,12 +77,21 @@ impl PrefixMapBuilder {
 
     /// Adds a prefix; a later one of the same prefix replaces it.
     pub fn insert(&mut self, prefix: Prefix, value: NonZeroU32) {
+        self.put(prefix, value.get());
+    }
+
+    /// Nothing holds in this prefix, whatever shorter prefixes around it say.
+    pub fn exclude(&mut self, prefix: Prefix) {
+        self.put(prefix, 0);
+    }
+
+    fn put(&mut self, prefix: Prefix, value: u32) {
         let (first, last) = (prefix.first(), prefix.last());
         if prefix.is_ipv4() {
             let low = |bits: u128| u128::from(bits as u32);
-            self.v4.push((low(first), low(last), value.get()));
+            self.v4.push((low(first), low(last), value));
         } else {
-            self.v6.push((first, last, value.get()));
+            self.v6.push((first, last, value));
         }
     }
 

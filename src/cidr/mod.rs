@@ -12,7 +12,7 @@ mod prefix;
 mod segments;
 mod table;
 
-pub use blocks::{Block, Run, outermost, without};
+pub use blocks::{Block, Run, outermost, prefixes, without};
 pub use map::{PrefixMap, PrefixMapBuilder};
 pub use prefix::{MinPrefix, Prefix, PrefixError};
 pub use table::{Column, PrefixTable};

@@ -95,6 +95,26 @@ impl<D: Column<u32>, Q: Column<u64>> PrefixTable<D, Q> {
         runs
     }
 
+    /// Hands over each segment that has a value.
+    pub fn segments(&self, mut take: impl FnMut(Run, NonZeroU32)) {
+        let last_v4 = bits(Ipv4Addr::BROADCAST.into());
+        for (ipv4, rows, last) in [
+            (true, self.v4_starts.rows(), last_v4),
+            (false, self.v6_starts.rows(), u128::MAX),
+        ] {
+            for row in 0..rows {
+                let Some(first) = self.start(ipv4, row) else {
+                    break;
+                };
+                let next = self.start(ipv4, row + 1);
+                let last = next.map_or(last, |next| next.saturating_sub(1));
+                if let Some(value) = self.value(first, row).filter(|_| first <= last) {
+                    take(Run { first, last }, value);
+                }
+            }
+        }
+    }
+
     /// Where a segment of a family starts, as 128 bits.
     fn start(&self, ipv4: bool, row: usize) -> Option<u128> {
         if ipv4 {

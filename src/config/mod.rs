@@ -14,6 +14,7 @@ mod bans;
 mod compound;
 mod extension_key;
 mod extensions;
+pub mod feeds;
 pub mod list;
 mod metrics;
 mod node;
@@ -30,6 +31,7 @@ use std::io;
 
 pub use extension_key::ExtensionKey;
 pub use extensions::{ExtensionSources, NAMES_MAX as EXTENSIONS_MAX, insert as insert_extension};
+pub use feeds::{Feed, Feeds};
 pub use metrics::{Metrics, Receiver};
 pub use outlets::{NftSets, Outlets};
 pub use parameter::Parameter;
@@ -84,7 +86,7 @@ pub enum Mode {
 /// Everything that `modparam` lines say, the defaults where they are silent.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Complete but for what is in `rates` and `rdns`.
+    /// Complete but for what is in `rates`, `rdns` and `feeds`.
     policy: Policy,
     rates: Vec<Rate>,
     whitelist: Whitelist,
@@ -99,6 +101,7 @@ pub struct Config {
     redis: Redis,
     state_file: Option<String>,
     rdns: Rdns,
+    feeds: Feeds,
     event_callback: Option<String>,
     metrics: Metrics,
     outlets: Outlets,
@@ -143,6 +146,7 @@ impl Config {
                 rdns: Rdns::default().rule(),
                 agent_check: false,
                 extensions: extensions::RULE,
+                feeds: Vec::new(),
             },
             rates: vec![Rate::built_in()],
             whitelist: Whitelist::default(),
@@ -156,6 +160,7 @@ impl Config {
             redis: Redis::default(),
             state_file: None,
             rdns: Rdns::default(),
+            feeds: Feeds::default(),
             event_callback: None,
             metrics: Metrics::default(),
             outlets: Outlets::default(),
@@ -208,6 +213,7 @@ impl Config {
         let prefix = policy.ipv6_prefix;
         policy.limits = self.rates.iter().map(|rate| rate.limit(prefix)).collect();
         policy.rdns = self.rdns.rule();
+        policy.feeds = self.feeds.rules();
         let bans = &mut policy.bans;
         if self.is_given("ban_max_time") {
             bans.first = bans.first.min(bans.longest);
@@ -301,6 +307,11 @@ impl Config {
     /// `rdns_trusted` and its kin, and `resolver`.
     pub fn rdns(&self) -> &Rdns {
         &self.rdns
+    }
+
+    /// `feed` and `feed_dir`.
+    pub fn feeds(&self) -> &Feeds {
+        &self.feeds
     }
 
     /// `statsd`, `graphite` and how they are written to.

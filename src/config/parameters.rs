@@ -7,8 +7,8 @@
 use super::parameter::Parameter;
 use super::value::{DAY, YEAR};
 use super::{
-    Mode, agents, bans, extension_key, extensions, metrics, node, outlets, rate, rdns, redis,
-    whitelist,
+    Mode, agents, bans, extension_key, extensions, feeds, metrics, node, outlets, rate, rdns,
+    redis, whitelist,
 };
 use crate::engine::policy::Scope;
 
@@ -297,6 +297,18 @@ pub const PARAMETERS: &[Parameter] = &[
         "system",
         "the name server to ask; otherwise those of /etc/resolv.conf",
         rdns::set_resolver,
+    ),
+    Parameter::repeatable(
+        "feed",
+        "none",
+        "a list of hostile addresses from a file or a server; at most twelve, told apart by name",
+        feeds::add,
+    ),
+    Parameter::once(
+        "feed_dir",
+        "none",
+        "directory in which the last good copies of feeds are kept over a restart",
+        feeds::set_dir,
     ),
     Parameter::once(
         "feed_export",

@@ -1,5 +1,5 @@
 //! The rules, in their order: own address, static whitelist, dynamic whitelist with its ceiling,
-//! ban, hold, scanner, rates (a trusted source has a ceiling of its own), and for offences strikes;
+//! ban, hold, feed, scanner, rates (a trusted source has a ceiling of its own), and for offences strikes;
 //! an offence ends in grace, a limit, a hold until reverse DNS has answered, or a ban.
 //!
 //! Pure; called once per request by `check.rs`. It counts nothing itself: charging a limit is the
@@ -8,7 +8,7 @@
 
 use super::facts::{FOREVER, Facts, Now, Offence, Standing};
 use super::lookup::{Exception, Hold};
-use super::policy::{Action, Count, Limit, Policy, Scope};
+use super::policy::{Action, Count, FeedAction, Limit, Policy, Scope};
 use super::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::gcra::Quota;
 
@@ -44,6 +44,26 @@ pub fn decide(
     if facts.muted {
         return answer(Verdict::DenyContent, Reason::AUTH);
     }
+    let rule = facts.feed.and_then(|feed| policy.feeds.get(feed));
+    match rule.map(|rule| rule.action) {
+        // A strike is the caller's to add.
+        None | Some(FeedAction::Strike) => by_content_and_rate(policy, facts, standing, rates),
+        Some(FeedAction::Deny) => answer(Verdict::DenyContent, listed(facts)),
+        Some(FeedAction::Ban) => banned_by_feed(policy, facts, standing),
+        Some(FeedAction::Shadow) => Decision {
+            shadowed: true,
+            ..by_content_and_rate(policy, facts, standing, rates)
+        },
+    }
+}
+
+/// What the request says of itself, and how many there are.
+fn by_content_and_rate(
+    policy: &Policy,
+    facts: &Facts,
+    standing: &Standing,
+    rates: &mut impl Rates,
+) -> Decision {
     if facts.scanner {
         return answer(Verdict::DenyContent, Reason::AGENT);
     }
@@ -58,6 +78,17 @@ pub fn depends_on_content(facts: &Facts, standing: &Standing) -> bool {
     always_allowed(facts).is_none()
         && !standing.whitelisted(facts.now)
         && !standing.banned(facts.now, facts.shadow)
+}
+
+/// Whether a request from a listed address is a strike: the feed says so, and nothing frees it. Trust
+/// and grace exempt.
+pub fn feed_strikes(policy: &Policy, facts: &Facts, standing: &Standing) -> bool {
+    let rule = facts.feed.and_then(|feed| policy.feeds.get(feed));
+    rule.is_some_and(|rule| rule.action == FeedAction::Strike)
+        && depends_on_content(facts, standing)
+        && !facts.muted
+        && !standing.trusted(facts.now)
+        && !standing.graced(facts.now)
 }
 
 /// Decides on an offence that was reported and has been added to `standing`.
@@ -253,6 +284,19 @@ pub fn overdue(
 fn excused(facts: &Facts, standing: &Standing, reason: Reason) -> bool {
     let trusted = standing.trusted(facts.now) && reason != Reason::AUTH;
     trusted || facts.loading || standing.graced(facts.now)
+}
+
+fn listed(facts: &Facts) -> Reason {
+    facts.feed.map_or(Reason::NONE, Reason::feed)
+}
+
+/// A source that a feed bans. Where something excuses it from the ban, it is refused all the same.
+fn banned_by_feed(policy: &Policy, facts: &Facts, standing: &Standing) -> Decision {
+    let decision = offence(policy, facts, standing, listed(facts));
+    match decision.verdict {
+        Verdict::DenyLimited => answer(Verdict::DenyContent, decision.reason),
+        _ => decision,
+    }
 }
 
 /// What an offence leads to: a refusal, a hold, or a ban.

@@ -50,6 +50,7 @@ pub(super) fn policy(limits: Vec<Limit>) -> Policy {
             weight: 3,
             forgive: 5,
         },
+        feeds: Vec::new(),
     }
 }
 
@@ -65,6 +66,7 @@ pub(super) fn facts() -> Facts {
         scanner: false,
         loading: false,
         muted: false,
+        feed: None,
     }
 }
 

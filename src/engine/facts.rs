@@ -63,6 +63,8 @@ pub struct Facts {
     /// The User-Agent is a scanner's. Only looked at with `agent_check`, and where it matters:
     /// see [`super::decide::depends_on_content`].
     pub scanner: bool,
+    /// The feed that lists the address, by its number in [`super::policy::Policy::feeds`].
+    pub feed: Option<usize>,
     /// The fleet's whitelist is not known yet: limit, but do not ban.
     pub loading: bool,
 }
@@ -137,6 +139,8 @@ pub enum Origin {
     Operator = 3,
     /// A key in Redis: another node, the portal, or somebody by hand.
     Redis = 4,
+    /// A feed.
+    Feed = 5,
 }
 
 impl Origin {
@@ -148,12 +152,19 @@ impl Origin {
             Origin::Script => "script",
             Origin::Operator => "operator",
             Origin::Redis => "redis",
+            Origin::Feed => "feed",
         }
     }
 
     /// From the word; an unknown one is read as an operator's.
     pub fn from_word(word: &str) -> Origin {
-        let known = [Origin::Rate, Origin::Strike, Origin::Script, Origin::Redis];
+        let known = [
+            Origin::Rate,
+            Origin::Strike,
+            Origin::Script,
+            Origin::Redis,
+            Origin::Feed,
+        ];
         let named = known.into_iter().find(|origin| origin.word() == word);
         named.unwrap_or(Origin::Operator)
     }
@@ -166,6 +177,7 @@ impl Origin {
             Origin::Script,
             Origin::Operator,
             Origin::Redis,
+            Origin::Feed,
         ]
         .into_iter()
         .find(|origin| *origin as u8 == number)

@@ -42,6 +42,51 @@ pub struct Policy {
     pub extensions: Guessing,
     /// `rdns_trusted` and its kin: whose names spare them a ban.
     pub rdns: Rdns,
+    /// `feed`, in the order of definition: what being listed means.
+    pub feeds: Vec<FeedRule>,
+}
+
+/// A feed, as far as a request notices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedRule {
+    /// `name=`.
+    pub name: String,
+    /// `action=`.
+    pub action: FeedAction,
+}
+
+/// `action=` of a feed, from mild to strict: what a request from a listed address leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum FeedAction {
+    /// It is only counted.
+    Shadow,
+    /// A strike; then the other rules.
+    Strike,
+    /// It is refused, as long as the address is listed.
+    Deny,
+    /// The source is banned.
+    Ban,
+}
+
+impl FeedAction {
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [FeedAction; 4] = [
+        FeedAction::Deny,
+        FeedAction::Ban,
+        FeedAction::Strike,
+        FeedAction::Shadow,
+    ];
+
+    /// As users type it.
+    pub fn word(self) -> &'static str {
+        match self {
+            FeedAction::Shadow => "shadow",
+            FeedAction::Strike => "strike",
+            FeedAction::Deny => "deny",
+            FeedAction::Ban => "ban",
+        }
+    }
 }
 
 /// What `sec_check` makes of users that do not exist.

@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::facts::Origin;
-use super::policy::Policy;
+use super::policy::{MAX_LIMITS, Policy};
+use crate::feed::FEEDS_MAX;
 
 /// The answer to one request. The number is what `sec_check()` returns; never 0, which would end
 /// a Kamailio script.
@@ -53,10 +54,12 @@ impl Verdict {
     }
 }
 
-/// Why, in one byte, so that it fits a ledger word: a rule of the module, a limit by index, or a
-/// word of the script (see `shared::reasons`).
+/// Why, in one byte, so that it fits a ledger word: a rule of the module, a limit or a feed by index,
+/// or a word of the script (see `shared::reasons`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reason(u8);
+
+const _: () = assert!(Reason::FIRST_FEED as usize + FEEDS_MAX <= Reason::FIRST_WORD as usize);
 
 impl Reason {
     /// Nothing to say.
@@ -88,12 +91,18 @@ impl Reason {
     pub const RDNS: Reason = Reason(15);
 
     const FIRST_LIMIT: u8 = 16;
+    const FIRST_FEED: u8 = Self::FIRST_LIMIT + MAX_LIMITS as u8;
     /// First number of a script's own words.
     pub const FIRST_WORD: u8 = 32;
 
     /// The limit with this index.
     pub fn limit(index: usize) -> Reason {
         Reason(Self::FIRST_LIMIT + index as u8)
+    }
+
+    /// The feed with this index.
+    pub fn feed(index: usize) -> Reason {
+        Reason(Self::FIRST_FEED + index.min(FEEDS_MAX - 1) as u8)
     }
 
     /// The word with this index.
@@ -108,7 +117,11 @@ impl Reason {
             || self == Reason::EXTENSION
             || self.0 >= Self::FIRST_WORD
             || self == Reason::OTHER;
-        if strike { Origin::Strike } else { Origin::Rate }
+        match self.0 {
+            Self::FIRST_FEED..Self::FIRST_WORD => Origin::Feed,
+            _ if strike => Origin::Strike,
+            _ => Origin::Rate,
+        }
     }
 
     /// The number to store.
@@ -137,6 +150,10 @@ impl Reason {
             Reason::EXTENSION => "extension",
             Reason::RDNS => "rdns",
             Reason(number) if number >= Self::FIRST_WORD => return word(number - Self::FIRST_WORD),
+            Reason(number) if number >= Self::FIRST_FEED => {
+                let feed = policy.feeds.get(usize::from(number - Self::FIRST_FEED));
+                return format!("feed:{}", feed.map_or("", |feed| &feed.name));
+            }
             Reason(number) if number >= Self::FIRST_LIMIT => {
                 let limit = policy.limits.get(usize::from(number - Self::FIRST_LIMIT));
                 return format!("rate:{}", limit.map_or("", |limit| &limit.name));

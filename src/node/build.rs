@@ -15,6 +15,7 @@ use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
 use crate::lists::Lists;
 use crate::shared::evidence::Evidence;
+use crate::shared::feeds::FeedStates;
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
 use crate::shared::ledger::{Census, Ledger};
@@ -43,13 +44,8 @@ impl Node {
 
     fn build(config: &Config) -> Result<Node, String> {
         let policy = config.policy();
-        let scale: &[Quota] = policy
-            .limits
-            .iter()
-            .map(|l| l.quota)
-            .collect::<Vec<_>>()
-            .leak();
-        let widest: &[Quota] = Quota::new(1, 86_400).into_iter().collect::<Vec<_>>().leak();
+        let scale = kept(policy.limits.iter().map(|limit| limit.quota));
+        let widest = kept(Quota::new(1, 86_400));
         let ledger_size = Ledger::size(config.ledger_size());
         let rates_words = Rates::words(config.table_size(), scale.len());
         let counts_words = Rates::words(config.count_table_size(), 1);
@@ -67,6 +63,7 @@ impl Node {
             Hosts::WORDS,
             Evidence::WORDS,
             Names::WORDS,
+            FeedStates::WORDS,
             snapshot_words,
         ];
         let mut region = region(&parts)?;
@@ -91,6 +88,8 @@ impl Node {
             hosts: Hosts::new(region.take(Hosts::WORDS)),
             evidence: Evidence::new(region.take(Evidence::WORDS)),
             names: Names::new(region.take(Names::WORDS)),
+            feed_states: FeedStates::new(region.take(FeedStates::WORDS)),
+            feeds: config.feeds().clone(),
             rdns: config.rdns().clone(),
             whitelist_names: config.whitelist_names(),
             redis: config.redis().clone(),
@@ -120,6 +119,11 @@ impl Node {
             policy,
         })
     }
+}
+
+/// Quotas for as long as the process lives.
+fn kept(quotas: impl IntoIterator<Item = Quota>) -> &'static [Quota] {
+    quotas.into_iter().collect::<Vec<_>>().leak()
 }
 
 /// A mapping with room for tables of these many words.

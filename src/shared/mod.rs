@@ -18,6 +18,8 @@ pub mod events;
 pub mod evidence;
 #[cfg(all(test, loom))]
 mod exploration;
+#[cfg(not(loom))]
+pub mod feeds;
 #[cfg(all(test, not(loom)))]
 mod forks;
 #[cfg(not(loom))]

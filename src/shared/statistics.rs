@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::sync::{AtomicU64, Ordering::Relaxed};
+use crate::feed::FEEDS_MAX;
 
 /// One counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Count {
     Strikes,
     /// Requests let through because of a whitelist.
     WhitelistHits,
+    /// Requests from addresses that a feed lists.
+    FeedHits,
     /// Live words or records that had to give way: a table is too small.
     Evictions,
     /// Events that the agent never saw.
@@ -42,8 +45,11 @@ pub enum Count {
     RdnsSpared,
 }
 
-/// Counters in a row: four cache lines.
-const ROW: usize = 32;
+/// Counters in a row: six cache lines.
+const ROW: usize = 48;
+/// Where the counters of feeds begin.
+const FEEDS: usize = 32;
+const _: () = assert!(FEEDS + FEEDS_MAX <= ROW);
 /// Processes with a row of their own; further ones share the last.
 const ROWS: usize = 512;
 
@@ -65,8 +71,18 @@ impl Statistics {
     /// Adds `number` to a counter of the process that Kamailio numbers `process`.
     #[inline]
     pub fn add(&self, process: usize, count: Count, number: u64) {
+        self.add_at(process, count as usize, number);
+    }
+
+    /// Adds a hit to a feed, for that process.
+    pub fn add_hit(&self, process: usize, feed: usize) {
+        self.add_at(process, FEEDS + feed.min(FEEDS_MAX - 1), 1);
+    }
+
+    #[inline]
+    fn add_at(&self, process: usize, column: usize, number: u64) {
         let row = process.min(ROWS - 1);
-        let word = &self.words[row * ROW + count as usize];
+        let word = &self.words[row * ROW + column];
         if row < ROWS - 1 {
             // A row has one writer, so no other addition can come in between.
             word.store(word.load(Relaxed).wrapping_add(number), Relaxed);
@@ -77,7 +93,16 @@ impl Statistics {
 
     /// The sum over all processes.
     pub fn sum(&self, count: Count) -> u64 {
-        let column = self.words.iter().skip(count as usize).step_by(ROW);
+        self.sum_at(count as usize)
+    }
+
+    /// The hits of a feed over all processes.
+    pub fn hits(&self, feed: usize) -> u64 {
+        self.sum_at(FEEDS + feed.min(FEEDS_MAX - 1))
+    }
+
+    fn sum_at(&self, column: usize) -> u64 {
+        let column = self.words.iter().skip(column).step_by(ROW);
         column.fold(0, |sum, word| sum.wrapping_add(word.load(Relaxed)))
     }
 }
@@ -94,9 +119,12 @@ mod tests {
         for process in [0, 1, 7, 510, 511, 9999] {
             statistics.add(process, Count::Checks, 1);
             statistics.add(process, Count::ShadowDenied, 2);
+            statistics.add_hit(process, 0);
+            statistics.add_hit(process, FEEDS_MAX - 1);
         }
         assert_eq!(statistics.sum(Count::Checks), 6);
         assert_eq!(statistics.sum(Count::ShadowDenied), 12);
         assert_eq!(statistics.sum(Count::Bans), 0);
+        assert_eq!([0, 1, FEEDS_MAX - 1].map(|n| statistics.hits(n)), [6, 0, 6]);
     }
 }

@@ -24,6 +24,7 @@ mod script;
 mod server;
 mod sip;
 mod subscribers;
+mod web;
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ pub use relay::{Line, Relay};
 pub use server::Kamailio;
 pub use sip::{Client, Message, Request};
 pub use subscribers::Subscribers;
+pub use web::{Asked, Page, Web};
 
 /// How long anything may take before the harness calls it a failure. Generous, because the
 /// machine may be busy; nothing waits this long when all is well.

@@ -1,6 +1,7 @@
 //! Tables of parameter lines and what comes of them.
 
 mod extensions;
+mod feeds;
 mod rates;
 mod whitelists;
 
