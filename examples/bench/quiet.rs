@@ -149,7 +149,7 @@ fn strace(server: &Kamailio, worker: i32, each: &Loop) -> f64 {
     process::signal(tracer.id() as i32, Signal::SIGINT);
     let _ended = tracer.wait();
     let text = fs::read_to_string(&output).expect("it has written");
-    text.lines().filter(|line| line.contains('(')).count() as f64
+    text.lines().filter(|line| line.contains(") = ")).count() as f64
 }
 
 fn traced(pid: i32) -> bool {
