@@ -16,6 +16,7 @@ use serde_json::Value;
 
 const OFFENDER: &str = "198.51.100.7";
 const CUSTOMER: &str = "198.51.100.8";
+const OTHER_NODE: &str = "192.0.2.11";
 const OFFENDER6: &str = "2001:db8:9::1";
 /// What an operator writes: a table, two sets, and a rule of his own for each.
 const RULES: &str = "table inet filter {
@@ -204,6 +205,34 @@ fn a_file_that_cannot_be_written_is_said_once_and_tried_again() {
     let log = server.stop();
     assert_eq!(log.matches("cannot be written").count(), 1, "{log}");
     assert_eq!(log.matches("is written again").count(), 1, "{log}");
+}
+
+#[test]
+fn another_node_reads_the_file_as_a_feed() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bans.list");
+    let server = start(Config::new().param("feed_export", &*file));
+    command(&server, &["sec.ban", OFFENDER, "600"]);
+    command(&server, &["sec.ban", "198.51.200.0/24", "600"]);
+    wait_until("the file", || lines(&file).len() == 2);
+    let feed = format!(
+        "name=first;url=file://{};refresh=1;max_shrink=100",
+        file.display()
+    );
+    let second = Kamailio::start(Config::new().at(OTHER_NODE).param("feed", &*feed));
+    let verdict = |source: &str| {
+        let check = Request::call("sec_check", &[]);
+        Client::udp_to(source, OTHER_NODE).ask(&check).rc()
+    };
+    wait_until("the other node to deny", || verdict(OFFENDER) == -5);
+    assert_eq!([verdict("198.51.200.9"), verdict(CUSTOMER)], [-5, 1]);
+    // Not even the last ban to end is kept there.
+    command(&server, &["sec.unban", OFFENDER]);
+    command(&server, &["sec.unban", "198.51.200.0/24"]);
+    wait_until("the other node to allow", || verdict(OFFENDER) == 1);
+    assert_eq!(verdict("198.51.200.9"), 1);
+    second.stop();
 }
 
 #[test]
