@@ -1,7 +1,8 @@
 # sec: a native Kamailio module in Rust.
 #
-#   make            the module, target/release/sec.so
-#   make install    into the installed Kamailio's module directory (DESTDIR is honoured)
+#   make            the module, target/release/sec.so, and target/release/sec-replay
+#   make install    into the installed Kamailio's module directory, and sec-replay into $(PREFIX)/bin
+#                   (DESTDIR is honoured)
 #   make demo       a guided tour with a real Kamailio and real SIP, in under a minute
 #   make portal     the customer's web page, on http://127.0.0.1:8080/; PORTAL="--help" for more
 #   make test       everything there is to check
@@ -21,6 +22,8 @@
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 MODULE := $(TARGET)/release/sec.so
+REPLAY := $(TARGET)/release/sec-replay
+PREFIX ?= /usr/local
 FAULTY := $(TARGET)/fault/release/libsec.so
 # Where the installed Kamailio looks for its modules; KAMAILIO_MODULES overrides, as in the build.
 MODULES_DIR = $(or $(KAMAILIO_MODULES),$(patsubst %/pv.so,%,$(shell \
@@ -30,7 +33,7 @@ MODULES_DIR = $(or $(KAMAILIO_MODULES),$(patsubst %/pv.so,%,$(shell \
 PACKAGES := gcc libc6-dev libclang-dev kamailio
 PACKAGES += kamailio-extra-modules kamailio-json-modules kamailio-lua-modules \
 	kamailio-python3-modules kamailio-redis-modules kamailio-utils-modules \
-	redis-server faketime dnsmasq-base graphite-carbon iproute2 strace nftables openssl
+	redis-server faketime dnsmasq-base graphite-carbon iproute2 strace nftables openssl tcpdump
 # The browser in which the portal is tested.
 PACKAGES += chromium chromium-driver
 
@@ -50,7 +53,7 @@ all: build
 build:
 	@cargo build --release
 	cp -f $(TARGET)/release/libsec.so $(MODULE)
-	echo "built $(MODULE)"
+	echo "built $(MODULE) and $(REPLAY)"
 
 # The same module with functions that panic on purpose. In a folder of its own, because cargo
 # gives both the same name; without link-time optimisation, because nobody measures it.
@@ -64,7 +67,8 @@ install:
 		echo "cannot tell where Kamailio's modules are: set KAMAILIO_MODULES" >&2; exit 1
 	}
 	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/sec.so
-	echo "installed $(DESTDIR)$(MODULES_DIR)/sec.so"
+	install -D -m 755 $(REPLAY) $(DESTDIR)$(PREFIX)/bin/sec-replay
+	echo "installed $(DESTDIR)$(MODULES_DIR)/sec.so and $(DESTDIR)$(PREFIX)/bin/sec-replay"
 
 demo: deps build
 	@cargo run --quiet --release --example demo

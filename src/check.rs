@@ -18,6 +18,7 @@ use crate::memory::{self, Last};
 use crate::node::{Node, node, seconds_left};
 use crate::offences::{self, Report};
 use crate::orders;
+use crate::request::Request;
 use crate::script::{NO, YES, address, answer};
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::ledger::{Aspect, Key};
@@ -44,40 +45,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let mut facts = facts(node, message, place, now, &lists);
     // A handshake validates the address of the connection, not one that a header names.
     facts.validated &= !given;
-    let mut standing = node.ledger.standing(key, now);
-    // Only where somebody may be muted is it worth asking who this claims to be.
-    facts.muted = standing.mutes
-        && user(node, message, &[]).is_some_and(|user| node.ledger.muted(key, user, facts.now));
-    lists.join(&mut standing, now, facts.shadow);
-    if node.policy.agent_check && depends_on_content(&facts, &standing) {
-        facts.scanner = content::is_scanner(node, message);
-    }
-    let struck = match facts.feed {
-        Some(feed) => listed(node, message, &facts, feed, place, &standing, &lists),
-        None => None,
-    };
-    let mut decision = match struck {
-        Some(denied) => denied, // and written down
-        None => decide(&node.policy, &facts, &standing, &mut node.meters(key, now)),
-    };
-    if decision.change != Change::None && struck.is_none() {
-        decision = apply(node, message, &facts, place, &standing, decision);
-    }
-    if decision.verdict == Verdict::Allow
-        && content::is_guess(node, message, &facts, &standing, key)
-    {
-        let guess = Report {
-            reason: Reason::EXTENSION,
-            weight: node.policy.extensions.weight,
-            user: None,
-            name: content::judged(message, &facts).0,
-        };
-        let struck = offences::struck(node, message, &facts, place, &lists, guess);
-        let shadowed = decision.shadowed || struck.shadowed;
-        decision = Decision { shadowed, ..struck };
-    }
-    count(node, &decision, facts.shadow);
-    top::note(node, key, now, &decision, facts.shadow);
+    let decision = judge(node, message, place, &mut facts, &lists);
     let code = effective(decision.verdict, facts.shadow);
     let Decision {
         verdict, reason, ..
@@ -95,12 +63,58 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     code
 }
 
+/// Decides on a request, writes down what changes with that, and counts it.
+#[inline]
+pub fn judge(
+    node: &Node,
+    request: &impl Request,
+    place: (IpAddr, Key),
+    facts: &mut Facts,
+    lists: &Membership,
+) -> Decision {
+    let (now, key) = (facts.now, place.1);
+    let mut standing = node.ledger.standing(key, now);
+    // Only where somebody may be muted is it worth asking who this claims to be.
+    facts.muted = standing.mutes
+        && user(node, request, b"").is_some_and(|user| node.ledger.muted(key, user, now));
+    lists.join(&mut standing, now, facts.shadow);
+    if node.policy.agent_check && depends_on_content(facts, &standing) {
+        facts.scanner = content::is_scanner(node, request);
+    }
+    let struck = match facts.feed {
+        Some(feed) => listed(node, request, facts, feed, place, &standing, lists),
+        None => None,
+    };
+    let mut decision = match struck {
+        Some(denied) => denied, // and written down
+        None => decide(&node.policy, facts, &standing, &mut node.meters(key, now)),
+    };
+    if decision.change != Change::None && struck.is_none() {
+        decision = apply(node, request, facts, place, &standing, decision);
+    }
+    if decision.verdict == Verdict::Allow && content::is_guess(node, request, facts, &standing, key)
+    {
+        let guess = Report {
+            reason: Reason::EXTENSION,
+            weight: node.policy.extensions.weight,
+            user: None,
+            name: content::judged(request, facts).0,
+        };
+        let struck = offences::struck(node, request, facts, place, lists, guess);
+        let shadowed = decision.shadowed || struck.shadowed;
+        decision = Decision { shadowed, ..struck };
+    }
+    count(node, &decision, facts.shadow);
+    top::note(node, key, now, &decision, facts.shadow);
+    decision
+}
+
 /// Counts a request from a listed address, and strikes its source if the feed says so: the decision,
 /// if that ends it.
 #[cold]
 fn listed(
     node: &Node,
-    message: &Message<'_>,
+    request: &impl Request,
     facts: &Facts,
     feed: usize,
     place: (IpAddr, Key),
@@ -118,7 +132,7 @@ fn listed(
         name: None,
     };
     feed_strikes(&node.policy, facts, standing)
-        .then(|| offences::struck(node, message, facts, place, lists, strike))
+        .then(|| offences::struck(node, request, facts, place, lists, strike))
         .filter(|decision| decision.verdict.denies())
 }
 
@@ -190,7 +204,7 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
 #[cold]
 pub fn apply(
     node: &Node,
-    message: &Message<'_>,
+    request: &impl Request,
     facts: &Facts,
     (address, key): (IpAddr, Key),
     standing: &Standing,
@@ -221,8 +235,8 @@ pub fn apply(
         seconds: sentence.seconds,
         repeats: standing.repeats,
         method: method_number(facts.method),
-        text: Text::new(message.from_user().unwrap_or_default()),
-        agent: Text::new(message.user_agent().unwrap_or_default()),
+        text: Text::new(request.from_user().unwrap_or_default()),
+        agent: Text::new(request.user_agent().unwrap_or_default()),
         ..Event::new(kind, key.source, decision.reason.origin())
     };
     if kind == Kind::Hold {
@@ -243,7 +257,7 @@ pub fn apply(
 #[inline]
 pub fn facts(
     node: &Node,
-    message: &Message<'_>,
+    request: &impl Request,
     (address, key): (IpAddr, Key),
     now: Now,
     lists: &Membership,
@@ -253,8 +267,8 @@ pub fn facts(
         source: key.source,
         own: node.is_own(address),
         listed: lists.listed,
-        validated: message.transport().is_validated(),
-        method: method_bit(message.method()).unwrap_or(0),
+        validated: request.is_validated(),
+        method: method_bit(request.method()).unwrap_or(0),
         scanner: false,
         shadow: node.status.shadow(),
         loading: node.awaits_fleet(now),
@@ -291,14 +305,13 @@ fn effective(verdict: Verdict, shadow: bool) -> i32 {
     }
 }
 
-/// The user that authentication was about: the argument, or the user of From; with the domain
+/// The user that authentication was about: the one given, or the user of From; with the domain
 /// of From.
-pub fn user(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Option<u128> {
-    let given = args.first().map_or(&b""[..], |arg| arg.text());
+pub fn user(node: &Node, request: &impl Request, given: &[u8]) -> Option<u128> {
     let user = if given.is_empty() {
-        message.from_user()?
+        request.from_user()?
     } else {
         given
     };
-    Some(node.user(user, message.from_domain().unwrap_or_default()))
+    Some(node.user(user, request.from_domain().unwrap_or_default()))
 }

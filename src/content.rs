@@ -9,6 +9,7 @@ use crate::engine::policy::method_bit;
 use crate::extension::Judgement;
 use crate::kamailio::{Arg, Message};
 use crate::node::{Node, node};
+use crate::request::Request;
 use crate::script::{NO, YES};
 use crate::shared::ledger::Key;
 use crate::user_agents::{Pattern, Tier};
@@ -44,20 +45,20 @@ pub fn check_extension(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
 }
 
 /// The pattern that the request's User-Agent matches.
-pub fn agent<'n>(node: &'n Node, message: &Message<'_>) -> Option<&'n Pattern> {
-    node.user_agents.find(message.user_agent()?)
+pub fn agent<'n>(node: &'n Node, request: &impl Request) -> Option<&'n Pattern> {
+    node.user_agents.find(request.user_agent()?)
 }
 
 /// Whether the request's User-Agent is a scanner's.
-pub fn is_scanner(node: &Node, message: &Message<'_>) -> bool {
-    agent(node, message).is_some_and(|agent| agent.tier() == Tier::Scanner)
+pub fn is_scanner(node: &Node, request: &impl Request) -> bool {
+    agent(node, request).is_some_and(|agent| agent.tier() == Tier::Scanner)
 }
 
 /// Whether the request guesses at an extension, and that is to be struck: its user resembles none,
 /// or one near miss too many. Trust and grace exempt; a retransmission is no second guess.
 pub fn is_guess(
     node: &Node,
-    message: &Message<'_>,
+    request: &impl Request,
     facts: &Facts,
     standing: &Standing,
     key: Key,
@@ -66,7 +67,7 @@ pub fn is_guess(
     if rule.methods & facts.method == 0 || standing.trusted(now) || standing.graced(now) {
         return false;
     }
-    let (user, domain) = judged(message, facts);
+    let (user, domain) = judged(request, facts);
     let Some(user) = user else { return false };
     let domain = domain.unwrap_or_default();
     let forgivable = match node.judge(user, domain) {
@@ -81,15 +82,18 @@ pub fn is_guess(
     {
         return false;
     }
-    let via = message.header(b"Via").or_else(|| message.header(b"v"));
+    let via = request.header(b"Via").or_else(|| request.header(b"v"));
     let transaction = node.user(user, via.unwrap_or_default());
     node.ledger.is_new_guess(key, transaction, now)
 }
 
 /// The user, and the domain, that is judged in such a request.
-pub fn judged<'m>(message: &'m Message<'_>, facts: &Facts) -> (Option<&'m [u8]>, Option<&'m [u8]>) {
+pub fn judged<'m>(
+    request: &'m impl Request,
+    facts: &Facts,
+) -> (Option<&'m [u8]>, Option<&'m [u8]>) {
     match method_bit(b"REGISTER") == Some(facts.method) {
-        true => (message.to_user(), message.to_domain()),
-        false => (message.from_user(), message.from_domain()),
+        true => (request.to_user(), request.to_domain()),
+        false => (request.from_user(), request.from_domain()),
     }
 }

@@ -127,6 +127,14 @@
 //!   `agent/names.rs`: the addresses of DNS names in the whitelist. `agent/resolver.rs`: the DNS client.
 //! * `agent/state.rs`: the file in which a node without Redis remembers.
 //!
+//! * `bin/sec-replay.rs`: a program for operators, which runs the rules over captured traffic.
+//!   `replay/mod.rs`: its course. It puts a `node` of its own together and needs no Kamailio.
+//!   `replay/options.rs`: its command line. `replay/configuration.rs`: the `modparam` lines of a
+//!   configuration, from `replay/tokens.rs`. `replay/capture.rs`, `replay/frame.rs`, `replay/sip.rs`: from a file
+//!   to packets, datagrams, messages. `replay/survey.rs`: what is in a capture. `replay/server.rs`: the
+//!   rules in the time of the packets. `replay/findings.rs`: what came out, shown by
+//!   `replay/table.rs`, `replay/timeline.rs` and `replay/calendar.rs`; `replay/unknown.rs` says what is not known.
+//!
 //! ## Border to Kamailio
 //!
 //! * `kamailio/mod.rs`: what the glue may use of it.
@@ -182,6 +190,7 @@
 //!   [`engine::policy`]: what the operator wants. [`engine::lookup`]: the exception of reverse DNS.
 //!   [`engine::verdict`]: what they answer.
 //! * [`gcra`]: the arithmetic of a limit.
+//! * [`request`]: what may be asked of a request, wherever it comes from.
 //! * [`source`]: who is charged: an IPv4 address, or an IPv6 prefix.
 //! * [`cidr`]: prefixes from text (`prefix.rs`), and maps that find the longest one: flattened
 //!   (`segments.rs`), built (`map.rs`), looked up (`table.rs`). `blocks.rs`: prefixes that do not
@@ -303,7 +312,10 @@ mod offences;
 #[cfg(not(loom))]
 mod orders;
 #[cfg(not(loom))]
+pub mod replay;
+#[cfg(not(loom))]
 mod report;
+pub mod request;
 #[cfg(not(loom))]
 mod script;
 pub mod shared;

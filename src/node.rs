@@ -8,6 +8,7 @@ mod build;
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::cidr::MinPrefix;
 use crate::config::{ExtensionSources, Feeds, Metrics, Outlets, Rdns, Redis, WhitelistSources};
@@ -18,9 +19,9 @@ use crate::engine::policy::Policy;
 use crate::engine::verdict::Reason;
 use crate::event_routes::EventRoutes;
 use crate::extension::Judgement;
+use crate::kamailio::clock;
 use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
-use crate::kamailio::{clock, process};
 use crate::lists::{Lists, Membership};
 use crate::meters::SourceMeters;
 use crate::shared::events::{Event, Kind};
@@ -113,6 +114,7 @@ pub struct Node {
     pub log_level: Level,
     keys: Keys,
     own: OnceLock<Vec<IpAddr>>,
+    process: &'static AtomicI32,
     statistics: Statistics,
     /// The clock at `mod_init`.
     epoch_ns: u64,
@@ -217,19 +219,21 @@ impl Node {
         silence.is_some_and(|ms| ms <= AGENT_SILENCE_MS_MAX)
     }
 
+    /// The number of this process.
+    #[inline]
+    fn process(&self) -> usize {
+        usize::try_from(self.process.load(Relaxed)).unwrap_or(0)
+    }
+
     /// Counts for this process.
     #[inline]
     pub fn count(&self, count: Count, number: u64) {
-        self.statistics.add(
-            usize::try_from(process::number()).unwrap_or(0),
-            count,
-            number,
-        );
+        self.statistics.add(self.process(), count, number);
     }
 
     /// Counts a request from an address that a feed lists, for that feed.
     pub fn count_hit(&self, feed: usize) {
-        let process = usize::try_from(process::number()).unwrap_or(0);
+        let process = self.process();
         self.statistics.add_hit(process, feed);
     }
 

@@ -8,12 +8,13 @@ use std::net::IpAddr;
 
 use crate::check::{apply, facts, user};
 use crate::engine::decide::decide_offence;
-use crate::engine::facts::{Facts, Offence, Origin};
+use crate::engine::facts::{Facts, Now, Offence, Origin};
 use crate::engine::policy::method_number;
 use crate::engine::verdict::{Change, Decision, Reason, Sentence, Verdict};
 use crate::kamailio::{Arg, Message};
 use crate::lists::Membership;
 use crate::node::{Node, node};
+use crate::request::Request;
 use crate::script::{YES, number};
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::ledger::Key;
@@ -22,13 +23,8 @@ use crate::shared::statistics::Count;
 /// `sec_auth_failed([user])`: credentials answered our challenge, and were wrong.
 pub fn auth_failed(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return YES };
-    let given = args.first().map(|arg| arg.text());
-    let report = Report {
-        reason: Reason::AUTH,
-        weight: 1,
-        user: user(node, message, args),
-        name: given.filter(|given| !given.is_empty()),
-    };
+    let given = Some(text(args)).filter(|given| !given.is_empty());
+    let report = wrong_password(user(node, message, text(args)), given);
     offend(node, message, report)
 }
 
@@ -38,16 +34,34 @@ pub fn auth_ok(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     if !message.is_request() || message.is_faked() {
         return YES;
     }
-    let Some(user) = user(node, message, args) else {
-        return YES;
-    };
-    let key = node.key(message.source_ip());
-    let now = node.now();
+    if let Some(user) = user(node, message, text(args)) {
+        trust(node, message.source_ip(), user, node.now());
+    }
+    YES
+}
+
+/// What `sec_auth_failed` reports of a user, whose name may be another than that in From.
+pub fn wrong_password(user: Option<u128>, name: Option<&[u8]>) -> Report<'_> {
+    Report {
+        reason: Reason::AUTH,
+        weight: 1,
+        user,
+        name,
+    }
+}
+
+/// Trusts the source of an address, from which a user logged in.
+pub fn trust(node: &Node, address: IpAddr, user: u128, now: Now) {
+    let key = node.key(address);
     let until = now.after(node.policy.trust_time);
     if node.ledger.succeed(key, user, now, until).is_err() {
         node.note_full(key.source, Origin::Script);
     }
-    YES
+}
+
+/// The first argument; empty without one.
+fn text<'a>(args: &'a [Arg<'_>]) -> &'a [u8] {
+    args.first().map_or(b"", |arg| arg.text())
 }
 
 /// `sec_strike(reason [, weight])`: any other offence that the script sees.
@@ -85,14 +99,18 @@ pub struct Report<'a> {
 
 /// An offence, reported by the script: 1, or -2 when it led to a ban.
 fn offend(node: &Node, message: &Message<'_>, report: Report<'_>) -> i32 {
-    if !message.is_request() || message.is_faked() {
-        return YES;
+    match message.is_request() && !message.is_faked() {
+        true => offended(node, message, node.now(), report),
+        false => YES,
     }
-    let address = message.source_ip();
+}
+
+/// The same for any request, at a given moment.
+pub fn offended(node: &Node, request: &impl Request, now: Now, report: Report<'_>) -> i32 {
+    let address = request.source_ip();
     let key = node.key(address);
-    let now = node.now();
     let lists = node.membership(address, now);
-    let mut facts = facts(node, message, (address, key), now, &lists);
+    let mut facts = facts(node, request, (address, key), now, &lists);
     // Credentials that answer our challenge came from who received it.
     facts.validated |= report.reason == Reason::AUTH;
     let before = node.ledger.standing(key, facts.now);
@@ -100,9 +118,9 @@ fn offend(node: &Node, message: &Message<'_>, report: Report<'_>) -> i32 {
         node.count(Count::Strikes, u64::from(report.weight));
         return YES;
     }
-    let decision = struck(node, message, &facts, (address, key), &lists, report);
+    let decision = struck(node, request, &facts, (address, key), &lists, report);
     if let (Change::Mute(sentence), Some(user)) = (decision.change, report.user) {
-        return mute(node, message, &facts, key, user, sentence);
+        return mute(node, request, &facts, key, user, sentence);
     }
     match decision.verdict {
         Verdict::DenyNewBan if !facts.shadow => Verdict::DenyNewBan.code(),
@@ -113,7 +131,7 @@ fn offend(node: &Node, message: &Message<'_>, report: Report<'_>) -> i32 {
 /// Adds an offence to what is known of its source, and does what follows from that.
 pub fn struck(
     node: &Node,
-    message: &Message<'_>,
+    request: &impl Request,
     facts: &Facts,
     (address, key): (IpAddr, Key),
     lists: &Membership,
@@ -131,8 +149,8 @@ pub fn struck(
         at: facts.now.ms(),
         repeats: weight.into(),
         method: method_number(facts.method),
-        text: Text::new(name.or_else(|| message.from_user()).unwrap_or_default()),
-        agent: Text::new(message.user_agent().unwrap_or_default()),
+        text: Text::new(name.or_else(|| request.from_user()).unwrap_or_default()),
+        agent: Text::new(request.user_agent().unwrap_or_default()),
         ..Event::new(Kind::Offence, key.source, Origin::Strike)
     });
     node.count(Count::Strikes, u64::from(weight));
@@ -145,14 +163,14 @@ pub fn struck(
     };
     let meters = &mut node.meters(key, facts.now);
     let decision = decide_offence(&node.policy, facts, &standing, reported, meters);
-    apply(node, message, facts, (address, key), &standing, decision)
+    apply(node, request, facts, (address, key), &standing, decision)
 }
 
 /// Mutes a user: under the name that authentication was about, and under that of From, which is
 /// what later requests are judged by.
 fn mute(
     node: &Node,
-    message: &Message<'_>,
+    request: &impl Request,
     facts: &Facts,
     key: Key,
     failed: u128,
@@ -162,8 +180,8 @@ fn mute(
         reason: Reason::AUTH,
         shadow: facts.shadow,
         seconds: sentence.seconds,
-        text: Text::new(message.from_user().unwrap_or_default()),
-        agent: Text::new(message.user_agent().unwrap_or_default()),
+        text: Text::new(request.from_user().unwrap_or_default()),
+        agent: Text::new(request.user_agent().unwrap_or_default()),
         ..Event::new(Kind::Mute, key.source, Origin::Strike)
     };
     node.tell(&event);
@@ -171,7 +189,7 @@ fn mute(
         return YES;
     }
     let until = facts.now.after(sentence.seconds);
-    let names = [Some(failed), user(node, message, &[])];
+    let names = [Some(failed), user(node, request, b"")];
     for name in names.into_iter().flatten() {
         if node.ledger.mute(key, name, facts.now, until).is_err() {
             node.note_full(key.source, Origin::Strike);

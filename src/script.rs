@@ -13,6 +13,7 @@ use crate::kamailio::{Arg, Message};
 use crate::networks::{self, Target};
 use crate::node::{Node, node};
 use crate::orders;
+use crate::request::Request;
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::statistics::Count;
 

@@ -43,12 +43,12 @@ enum Layer {
 fn layer(module: &str) -> Option<Layer> {
     Some(match module {
         "engine" | "config" | "gcra" | "source" | "cidr" | "domain" | "extension" | "feed"
-        | "user_agents" => Layer::Pure,
+        | "request" | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
         "check" | "offences" | "content" | "directory" | "script" | "orders" | "networks"
         | "commands" | "listings" | "explain" | "top" | "event_routes" | "lists" | "feeds"
-        | "node" | "meters" | "memory" | "files" | "report" | "agent" => Layer::Glue,
-        "lib" | "module" => Layer::Face,
+        | "node" | "meters" | "memory" | "files" | "report" | "agent" | "replay" => Layer::Glue,
+        "lib" | "module" | "bin" => Layer::Face,
         _ => return None,
     })
 }

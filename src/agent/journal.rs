@@ -7,7 +7,7 @@
 use crate::engine::facts::{Now, Origin};
 use crate::kamailio::log;
 use crate::node::Node;
-use crate::shared::events::{Event, Kind, Text};
+use crate::shared::events::{Event, Kind};
 
 /// Lines in a second; what is beyond is only counted.
 const LINES_MAX: u32 = 100;
@@ -79,11 +79,11 @@ fn line(event: &Event, reason: &str) -> String {
         Kind::Hold => format!("hold {source}: {} is looked up", event.address),
         Kind::WhitelistAdd | Kind::WhitelistNetwork => format!("whitelist {source}"),
         Kind::WhitelistRemove | Kind::UnwhitelistNetwork => format!("unwhitelist {source}"),
-        Kind::Reload => format!("reload {}", printable(&event.text)),
+        Kind::Reload => format!("reload {}", event.text.printable()),
         Kind::Mode => return mode(event),
-        Kind::Refused => format!("refused for {source}: {}", printable(&event.text)),
+        Kind::Refused => format!("refused for {source}: {}", event.text.printable()),
         Kind::Unreadable => {
-            let text = printable(&event.text);
+            let text = event.text.printable();
             format!("the script gave \"{text}\" as an IP address; {source} was taken instead")
         }
         Kind::Full => format!(
@@ -121,7 +121,7 @@ fn line(event: &Event, reason: &str) -> String {
     };
     for (name, text) in names.into_iter().zip([&event.text, &event.agent]) {
         if !text.is_empty() {
-            add(name, &format!("\"{}\"", printable(text)));
+            add(name, &format!("\"{}\"", text.printable()));
         }
     }
     line
@@ -147,20 +147,11 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Printable ASCII, `\xNN` for everything else and for quotes.
-fn printable(text: &Text) -> String {
-    let show = |byte: &u8| match byte {
-        b'"' | b'\\' => format!("\\x{byte:02x}"),
-        b' '..=b'~' => char::from(*byte).to_string(),
-        _ => format!("\\x{byte:02x}"),
-    };
-    text.bytes().iter().map(show).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::verdict::Reason;
+    use crate::shared::events::Text;
     use crate::source::Source;
 
     fn event(kind: Kind) -> Event {

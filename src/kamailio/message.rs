@@ -11,9 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr::NonNull;
 
 use super::{str, sys};
-
-/// The most bytes that [`Message::header`] looks at, and so the bound of its cost.
-pub const HEADER_SCAN_MAX: usize = 8192;
+use crate::request::{Request, find_header};
 
 /// How a message came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,15 +110,6 @@ impl<'a> Message<'a> {
         route_type() & sys::REQUEST_ROUTE as c_int != 0
     }
 
-    /// The method of a request as it was sent; empty for a reply.
-    pub fn method(&self) -> &'a [u8] {
-        if !self.is_request() {
-            return b"";
-        }
-        // SAFETY: It is a request, so this is the member in use; its text lives with the message.
-        unsafe { str::bytes(&self.msg().first_line.u.request.method) }
-    }
-
     /// The method of a request as the core's bit: INVITE 1, CANCEL 2, ACK 4, BYE 8, INFO 16,
     /// REGISTER 32, SUBSCRIBE 64, NOTIFY 128, MESSAGE 256, OPTIONS 512, PRACK 1024, UPDATE 2048,
     /// REFER 4096, PUBLISH 8192, anything else a higher one; 0 for a reply.
@@ -141,11 +130,6 @@ impl<'a> Message<'a> {
         unsafe { str::bytes(&self.msg().first_line.u.request.uri) }
     }
 
-    /// The address that the datagram or connection came from; a mapped IPv4 address as IPv4.
-    pub fn source_ip(&self) -> IpAddr {
-        address(&self.msg().rcv.src_ip)
-    }
-
     /// The port that it came from.
     pub fn source_port(&self) -> u16 {
         self.msg().rcv.src_port
@@ -154,34 +138,6 @@ impl<'a> Message<'a> {
     /// How it came in.
     pub fn transport(&self) -> Transport {
         Transport::from_number(i64::from(self.msg().rcv.proto))
-    }
-
-    /// The user of the From header's URI. None when the header is absent, broken or has no user.
-    pub fn from_user(&self) -> Option<&'a [u8]> {
-        self.sender()
-            .map(|uri| uri.user)
-            .filter(|user| !user.is_empty())
-    }
-
-    /// The host of the From header's URI.
-    pub fn from_domain(&self) -> Option<&'a [u8]> {
-        self.sender()
-            .map(|uri| uri.host)
-            .filter(|host| !host.is_empty())
-    }
-
-    /// The user of the To header's URI.
-    pub fn to_user(&self) -> Option<&'a [u8]> {
-        self.recipient()
-            .map(|uri| uri.user)
-            .filter(|user| !user.is_empty())
-    }
-
-    /// The host of the To header's URI.
-    pub fn to_domain(&self) -> Option<&'a [u8]> {
-        self.recipient()
-            .map(|uri| uri.host)
-            .filter(|host| !host.is_empty())
     }
 
     fn sender(&self) -> Option<Uri<'a>> {
@@ -193,16 +149,50 @@ impl<'a> Message<'a> {
         // SAFETY: The message is this process's own; the parser keeps its result with it.
         unsafe { Uri::from_raw(sys::parse_to_uri(self.raw.as_ptr())) }
     }
+}
 
-    /// The User-Agent header; see [`Message::header`].
-    pub fn user_agent(&self) -> Option<&'a [u8]> {
-        self.header(b"User-Agent")
+impl Request for Message<'_> {
+    fn source_ip(&self) -> IpAddr {
+        address(&self.msg().rcv.src_ip)
     }
 
-    /// The first header of that name, as it was received and without blanks at the ends (a folded
-    /// value keeps its line breaks). Parses nothing, allocates nothing, and gives up after
-    /// [`HEADER_SCAN_MAX`] bytes. The compact form of a name is another name.
-    pub fn header(&self, name: &[u8]) -> Option<&'a [u8]> {
+    fn is_validated(&self) -> bool {
+        self.transport().is_validated()
+    }
+
+    fn method(&self) -> &[u8] {
+        if !self.is_request() {
+            return b"";
+        }
+        // SAFETY: It is a request, so this is the member in use; its text lives with the message.
+        unsafe { str::bytes(&self.msg().first_line.u.request.method) }
+    }
+
+    fn from_user(&self) -> Option<&[u8]> {
+        self.sender()
+            .map(|uri| uri.user)
+            .filter(|user| !user.is_empty())
+    }
+
+    fn from_domain(&self) -> Option<&[u8]> {
+        self.sender()
+            .map(|uri| uri.host)
+            .filter(|host| !host.is_empty())
+    }
+
+    fn to_user(&self) -> Option<&[u8]> {
+        self.recipient()
+            .map(|uri| uri.user)
+            .filter(|user| !user.is_empty())
+    }
+
+    fn to_domain(&self) -> Option<&[u8]> {
+        self.recipient()
+            .map(|uri| uri.host)
+            .filter(|host| !host.is_empty())
+    }
+
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
         let received = sys::str_ {
             s: self.msg().buf,
             len: self.msg().len as c_int,
@@ -251,94 +241,9 @@ pub(super) fn address(address: &sys::ip_addr) -> IpAddr {
     }
 }
 
-/// Walks over the header lines of a received message.
-fn find_header<'a>(received: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let received = &received[..received.len().min(HEADER_SCAN_MAX)];
-    let mut rest = after_line(received);
-    while let Some(first) = rest.first() {
-        if matches!(first, b'\r' | b'\n') {
-            return None;
-        }
-        let next = after_header(rest);
-        let line = &rest[..rest.len() - next.len()];
-        if let Some(colon) = line.iter().position(|byte| *byte == b':')
-            && line[..colon].trim_ascii().eq_ignore_ascii_case(name)
-        {
-            return Some(line[colon + 1..].trim_ascii());
-        }
-        rest = next;
-    }
-    None
-}
-
-/// What follows the first line.
-fn after_line(text: &[u8]) -> &[u8] {
-    text.iter()
-        .position(|byte| *byte == b'\n')
-        .map_or(&[], |end| &text[end + 1..])
-}
-
-/// What follows the first header with its continuation lines.
-fn after_header(text: &[u8]) -> &[u8] {
-    let mut rest = after_line(text);
-    while matches!(rest.first(), Some(b' ' | b'\t')) {
-        rest = after_line(rest);
-    }
-    rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const REGISTER: &[u8] = b"REGISTER sip:example.com SIP/2.0\r\n\
-        Via: SIP/2.0/UDP 192.0.2.1\r\n\
-        user-agent :  friendly\r\n -scanner \r\n\
-        User-Agent: second\r\n\
-        Empty:\r\n\
-        no colon here\r\n\
-        \r\n\
-        Subject: body\r\n";
-
-    #[test]
-    fn a_header_is_found_in_any_case_and_with_its_folds() {
-        assert_eq!(
-            find_header(REGISTER, b"User-Agent"),
-            Some(&b"friendly\r\n -scanner"[..])
-        );
-        assert_eq!(
-            find_header(REGISTER, b"VIA"),
-            Some(&b"SIP/2.0/UDP 192.0.2.1"[..])
-        );
-        assert_eq!(find_header(REGISTER, b"Empty"), Some(&b""[..]));
-    }
-
-    #[test]
-    fn neither_first_line_nor_body_is_a_header() {
-        assert_eq!(find_header(REGISTER, b"REGISTER sip"), None);
-        assert_eq!(find_header(REGISTER, b"Subject"), None);
-    }
-
-    #[test]
-    fn broken_messages_have_no_headers() {
-        for text in [
-            &b""[..],
-            b"\r\n\r\n",
-            b"OPTIONS sip:a SIP/2.0",
-            b"\n\n\n",
-            b"x\n \n \n :",
-        ] {
-            assert_eq!(find_header(text, b"User-Agent"), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_search_ends_at_its_bound() {
-        let mut long = b"OPTIONS sip:a SIP/2.0\r\nX: ".to_vec();
-        long.resize(HEADER_SCAN_MAX, b'x');
-        long.extend_from_slice(b"\r\nUser-Agent: late\r\n\r\n");
-        assert_eq!(find_header(&long, b"User-Agent"), None);
-    }
 
     #[test]
     fn a_mapped_address_is_its_ipv4_address() {

@@ -63,10 +63,11 @@ pub fn parent_pid() -> Pid {
     Pid(unsafe { libc::getppid() })
 }
 
-/// The place of this process in Kamailio's process table.
-pub fn number() -> i32 {
-    // SAFETY: The variable is written once, by the fork that made this process.
-    unsafe { sys::process_no }
+/// The place of this process in Kamailio's process table, where the core keeps it.
+pub fn number() -> &'static AtomicI32 {
+    // SAFETY: The variable lives as long as the process, and is written by the fork alone that
+    // makes a process, before anything of ours runs there.
+    unsafe { AtomicI32::from_ptr(&raw mut sys::process_no) }
 }
 
 /// Announces `count` processes that [`start`] will fork, each with a Kamailio configuration of its

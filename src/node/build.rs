@@ -1,18 +1,19 @@
 //! A node put together: how large its tables are, and where each lies in the one mapping.
 //!
-//! Runs in the main process, in `mod_init`, once. Whoever adds a table writes down its words and takes
+//! Runs in the main process, in `mod_init`, once; and in `sec-replay`. Whoever adds a table writes down its words and takes
 //! them, in the same breath.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicI32;
 
 use super::{NODE, Node};
 use crate::config::{Config, Mode};
 use crate::directory::Directory;
 use crate::event_routes::EventRoutes;
 use crate::gcra::Quota;
-use crate::kamailio::clock;
 use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
+use crate::kamailio::{clock, process};
 use crate::lists::Lists;
 use crate::shared::evidence::Evidence;
 use crate::shared::feeds::FeedStates;
@@ -34,7 +35,9 @@ impl Node {
     /// # Errors
     /// A sentence, when the machine has not the memory or the descriptors.
     pub fn start(config: &Config) -> Result<&'static Node, String> {
-        let node = Node::build(config)?;
+        let routes = EventRoutes::find(config)
+            .map_err(|error| format!("no pipe to the event routes: {error}"))?;
+        let node = Node::build(config, process::number(), routes)?;
         if config.mode() == Mode::Shadow {
             node.status.set_shadow(true);
         }
@@ -42,7 +45,16 @@ impl Node {
         NODE.get().ok_or_else(|| "not started".into())
     }
 
-    fn build(config: &Config) -> Result<Node, String> {
+    /// The same for a process that is no Kamailio's: `process` is where the number of the process at
+    /// hand stands, which tells its statistics from those of others.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn build(
+        config: &Config,
+        process: &'static AtomicI32,
+        event_routes: Option<EventRoutes>,
+    ) -> Result<Node, String> {
         let policy = config.policy();
         let scale = kept(policy.limits.iter().map(|limit| limit.quota));
         let widest = kept(Quota::new(1, 86_400));
@@ -111,8 +123,8 @@ impl Node {
             ban_min_prefix: config.ban_min_prefix(),
             whitelist_min_prefix: config.whitelist_min_prefix(),
             own: OnceLock::new(),
-            event_routes: EventRoutes::find(config)
-                .map_err(|error| format!("no pipe to the event routes: {error}"))?,
+            event_routes,
+            process,
             log_level: Level::from_number(i64::from(config.log_level())),
             epoch_ns: clock::now_ns(),
             region_bytes: region.bytes(),

@@ -238,6 +238,16 @@ impl Text {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// Printable ASCII, `\xNN` for everything else and for quotes.
+    pub fn printable(&self) -> String {
+        let show = |byte: &u8| match byte {
+            b'"' | b'\\' => format!("\\x{byte:02x}"),
+            b' '..=b'~' => char::from(*byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        self.bytes().iter().map(show).collect()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.length == 0

@@ -24,6 +24,7 @@ mod script;
 mod server;
 mod sip;
 mod subscribers;
+mod tcpdump;
 mod web;
 
 use std::time::{Duration, Instant};
@@ -40,6 +41,7 @@ pub use relay::{Line, Relay};
 pub use server::Kamailio;
 pub use sip::{Client, Message, Request};
 pub use subscribers::Subscribers;
+pub use tcpdump::Tcpdump;
 pub use web::{Asked, Page, Web};
 
 /// How long anything may take before the harness calls it a failure. Generous, because the
