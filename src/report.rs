@@ -62,6 +62,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
     extensions_status(node, &mut reply);
     feeds_status(node, &mut reply);
     redis_status(node, now, &mut reply);
+    dns_status(node, &mut reply);
     metrics_status(node, &mut reply);
     outlets_status(node, &mut reply);
     for (name, count) in [
@@ -138,6 +139,35 @@ fn redis_status(node: &Node, now: Now, reply: &mut RpcStruct<'_>) {
         if !key.is_empty() {
             garbage.text(&key);
         }
+    }
+}
+
+/// What names are looked up for, and by whom; what came of it.
+fn dns_status(node: &Node, reply: &mut RpcStruct<'_>) {
+    let (asks, named) = (node.policy.rdns.asks, !node.names.read().is_empty());
+    reply.text(
+        c"dns",
+        match (asks, named) {
+            (false, false) => "not used",
+            (true, false) => "for rdns_trusted",
+            (false, true) => "for whitelist",
+            (true, true) => "for rdns_trusted and whitelist",
+        },
+    );
+    if asks || named {
+        let server = node.rdns.resolver.map(|address| address.to_string());
+        reply.text(c"resolver", server.as_deref().unwrap_or("system"));
+    }
+    if asks {
+        reply
+            .int(
+                c"rdns_lookups",
+                node.counted(Count::RdnsLookups).cast_signed(),
+            )
+            .int(
+                c"rdns_spared",
+                node.counted(Count::RdnsSpared).cast_signed(),
+            );
     }
 }
 

@@ -206,8 +206,8 @@ impl Reader {
                     Token::Text(text) => Some(text.clone()),
                     _ => None,
                 });
-                let opens = inner.len() == 1 && inner[0] == Token::Mark('(');
-                if texts.is_some() || !opens {
+                let waits = inner.is_empty() || inner == [Token::Mark('(')];
+                if !waits {
                     self.pieces.clear();
                 }
                 match (keyword.as_str(), texts) {

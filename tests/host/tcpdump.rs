@@ -25,16 +25,9 @@ impl Tcpdump {
         let said = file.with_extension("log");
         let log = File::create(&said).expect("a log can be made");
         let child = Command::new("tcpdump")
-            .args([
-                "-i",
-                "any",
-                "-U",
-                "-n",
-                "--immediate-mode",
-                "-Z",
-                "root",
-                "-w",
-            ])
+            .args(["-i", "any", "-n", "-U", "--immediate-mode", "-Z", "root"])
+            // Each place in its buffer is as long as the longest packet may be.
+            .args(["-s", "4096", "-B", "16384", "-w"])
             .arg(file)
             .args(["udp", "port", "5060"])
             .stdin(Stdio::null())

@@ -24,6 +24,7 @@ mod parameters;
 mod rates;
 mod statistics;
 mod top;
+mod troubleshooting;
 mod whitelist;
 
 use host::{Client, Config, Kamailio, Redis, Request};

@@ -193,7 +193,4 @@ fn the_replay_says_what_the_server_said() {
             .any(|line| line.contains(&format!("  ban   {source} ")));
         assert!(logged, "{source} was banned: {}", outcome.report);
     }
-    if let Some(kept) = std::env::var_os("SEC_KEEP_CAPTURE") {
-        fs::copy(&capture, kept).expect("it can be kept");
-    }
 }
