@@ -35,9 +35,9 @@ impl Node {
     /// # Errors
     /// A sentence, when the machine has not the memory or the descriptors.
     pub fn start(config: &Config) -> Result<&'static Node, String> {
-        let routes = EventRoutes::find(config)
+        let mut node = Node::build(config, process::number())?;
+        node.event_routes = EventRoutes::find(config)
             .map_err(|error| format!("no pipe to the event routes: {error}"))?;
-        let node = Node::build(config, process::number(), routes)?;
         if config.mode() == Mode::Shadow {
             node.status.set_shadow(true);
         }
@@ -45,16 +45,12 @@ impl Node {
         NODE.get().ok_or_else(|| "not started".into())
     }
 
-    /// The same for a process that is no Kamailio's: `process` is where the number of the process at
-    /// hand stands, which tells its statistics from those of others.
+    /// The same for any process, without a script's routes: `process` is where the number of the
+    /// process at hand stands, which tells its statistics from those of others.
     ///
     /// # Errors
     /// As [`Node::start`].
-    pub fn build(
-        config: &Config,
-        process: &'static AtomicI32,
-        event_routes: Option<EventRoutes>,
-    ) -> Result<Node, String> {
+    pub fn build(config: &Config, process: &'static AtomicI32) -> Result<Node, String> {
         let policy = config.policy();
         let scale = kept(policy.limits.iter().map(|limit| limit.quota));
         let widest = kept(Quota::new(1, 86_400));
@@ -123,7 +119,7 @@ impl Node {
             ban_min_prefix: config.ban_min_prefix(),
             whitelist_min_prefix: config.whitelist_min_prefix(),
             own: OnceLock::new(),
-            event_routes,
+            event_routes: None,
             process,
             log_level: Level::from_number(i64::from(config.log_level())),
             epoch_ns: clock::now_ns(),

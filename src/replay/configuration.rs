@@ -98,9 +98,9 @@ impl Configuration {
         Ok((config, warnings))
     }
 
-    /// Whether a parameter is set that begins so.
+    /// Whether a parameter is set.
     pub fn sets(&self, name: &str) -> bool {
-        self.lines.iter().any(|line| line.name.starts_with(name))
+        self.lines.iter().any(|line| line.name == name)
     }
 }
 

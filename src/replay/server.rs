@@ -90,7 +90,7 @@ impl Server {
         first_ns: u64,
         last_ns: u64,
     ) -> Result<Server, String> {
-        let mut node = Node::build(config, &PROCESS, None)?;
+        let mut node = Node::build(config, &PROCESS)?;
         node.set_own_addresses(own.clone());
         // Nobody answers here, neither a fleet nor a name server.
         node.redis.url = None;

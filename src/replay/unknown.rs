@@ -13,7 +13,7 @@ use super::survey::Survey;
 use crate::config::{Config, Mode};
 use crate::domain::Domain;
 
-/// Parameters that a capture has no answer for: how their names begin, and what follows.
+/// Parameters that a capture has no answer for: their names, and what follows.
 const UNANSWERED: [(&str, &str); 5] = [
     (
         "rdns_trusted",

@@ -136,6 +136,7 @@ fn single_values_warn_when_given_twice() {
             ("event_callback", _) => "on_event",
             ("agent_file", _) => "/agents",
             ("extension_file", _) => "/extensions",
+            ("extension_redis_key", _) => "extensions",
             (_, "none") => "/trunks",
             (_, default) => default,
         };
