@@ -1,12 +1,10 @@
-//! The fleet's memory: how long a change in Redis takes to have effect, how long a million keys take
-//! to read, and what callers notice when Redis is gone, hangs or is slow.
+//! The fleet's memory: how long a change in Redis takes to have effect, and how long a million keys take
+//! to read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use nix::sys::signal::Signal;
 
 use super::host::{Client, Config, Kamailio, Redis, Request, isolate, wait_until};
 use super::report::Row;
@@ -19,9 +17,6 @@ const CHANGES: u32 = 2000;
 const NOISE: u32 = 5000;
 /// Keys that a node finds when it starts.
 const KEYS: u32 = 1_000_000;
-/// Requests while something is wrong with Redis, and how many in a second.
-const REQUESTS: u32 = 500;
-const PER_SECOND: u32 = 50;
 
 pub fn measure() -> Vec<Row> {
     isolate();
@@ -41,8 +36,12 @@ pub fn measure() -> Vec<Row> {
     noisy.join().expect("the noise ends");
     node.stop();
     drop(redis);
-    rows.extend(faults());
-    rows.push(million());
+    let address = |[_, a, b, c]: [u8; 4]| format!("ban:10.{a}.{b}.{c}");
+    let ledger = Config::new().param("ledger_size", 4 << 20);
+    rows.push(million("start with 1,000,000 addresses", address, ledger));
+    let network = |[_, a, b, c]: [u8; 4]| format!("ban:10.{a}.{b}.{c}/29");
+    let snapshot = Config::new().param("snapshot_size", 256);
+    rows.push(million("start with 1,000,000 networks", network, snapshot));
     rows
 }
 
@@ -70,7 +69,8 @@ fn effect(name: &str, redis: &Redis, net: u32) -> Row {
     Row::latency(PART, name, &mut times, String::new())
 }
 
-fn make_noise(mut connection: redis::Connection, stop: &AtomicBool) {
+/// Bans by keys, [`NOISE`] of them a second, until it is told to stop or Redis is gone.
+pub fn make_noise(mut connection: redis::Connection, stop: &AtomicBool) {
     let start = Instant::now();
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -85,70 +85,24 @@ fn make_noise(mut connection: redis::Connection, stop: &AtomicBool) {
                 .ignore();
             number += 1;
         }
-        pipe.exec(&mut connection).expect("Redis takes it");
+        if pipe.exec(&mut connection).is_err() {
+            return;
+        }
         let due = Duration::from_secs_f64(f64::from(number) / f64::from(NOISE));
         thread::sleep(due.saturating_sub(start.elapsed()));
     }
 }
 
-/// Requests while Redis is killed, hangs for ten seconds, or takes half a second for everything.
-fn faults() -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut redis = Redis::start();
-    let node = node(Config::new());
-    rows.push(callers("requests, Redis up"));
-    redis.signal(Signal::SIGSTOP);
-    rows.push(callers("requests, Redis hangs 10 s"));
-    redis.signal(Signal::SIGCONT);
-    wait_until("the link to Redis", || node.stat("redis_up") == 1);
-    let stop = Arc::new(AtomicBool::new(false));
-    let (mut slow, told) = (redis.connection(), Arc::clone(&stop));
-    let slowing = thread::spawn(move || {
-        while !told.load(Ordering::Relaxed) {
-            let mut pause = redis::cmd("CLIENT");
-            let _ = pause.arg("PAUSE").arg(500).arg("ALL").exec(&mut slow);
-            thread::sleep(Duration::from_millis(520));
-        }
-    });
-    rows.push(callers("requests, Redis slow by 500 ms"));
-    stop.store(true, Ordering::Relaxed);
-    slowing.join().expect("it ends");
-    redis.kill();
-    rows.push(callers("requests, Redis killed"));
-    node.stop();
-    rows
-}
-
-fn callers(name: &str) -> Row {
-    let request = Request::call("sec_check", &[]);
-    let mut clients: Vec<Client> = (0..50)
-        .map(|number| Client::udp(&format!("10.100.0.{number}")))
-        .collect();
-    let mut times = Vec::new();
-    let start = Instant::now();
-    for number in 0..REQUESTS {
-        let client = &mut clients[number as usize % 50];
-        let sent = Instant::now();
-        if client.ask(&request).rc() > 0 {
-            times.push(sent.elapsed());
-        }
-        let due = Duration::from_secs_f64(f64::from(number) / f64::from(PER_SECOND));
-        thread::sleep(due.saturating_sub(start.elapsed()));
-    }
-    let answered = format!("{} of {REQUESTS} answered", times.len());
-    Row::latency(PART, name, &mut times, answered)
-}
-
 /// A node that finds a million bans when it starts.
-fn million() -> Row {
+fn million(name: &str, key: fn([u8; 4]) -> String, config: Config) -> Row {
     let redis = Redis::start();
     let mut connection = redis.connection();
     for chunk in 0..KEYS / 5000 {
         let mut pipe = redis::pipe();
         for number in chunk * 5000..(chunk + 1) * 5000 {
-            let [_, a, b, c] = number.to_be_bytes();
+            // Eight addresses apart, so that each can be a network.
             pipe.cmd("SET")
-                .arg(format!("ban:10.{a}.{b}.{c}"))
+                .arg(key((number << 3).to_be_bytes()))
                 .arg(1)
                 .arg("EX")
                 .arg(3600)
@@ -157,10 +111,7 @@ fn million() -> Row {
         pipe.exec(&mut connection).expect("Redis takes them");
     }
     let start = Instant::now();
-    let config = Config::new()
-        .param("ledger_size", 4 << 20)
-        .param("redis_url", URL);
-    let node = Kamailio::start(config);
+    let node = Kamailio::start(config.param("redis_url", URL));
     wait_until("the keys to be read", || {
         node.log().contains("keys read in")
     });
@@ -185,7 +136,7 @@ fn million() -> Row {
         .unwrap_or_default();
     let note = format!("{said}; shared {}; {}", memory.trim(), resident(&status));
     node.stop();
-    Row::latency(PART, "start with 1,000,000 keys", &mut [whole], note)
+    Row::latency(PART, name, &mut [whole], note)
 }
 
 /// The agent's own memory.

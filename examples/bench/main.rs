@@ -14,6 +14,7 @@ mod chart;
 mod fleet;
 mod full;
 mod loops;
+mod outages;
 mod quiet;
 mod report;
 mod requests;
@@ -44,6 +45,7 @@ const PARTS: &[(&str, &[Step])] = &[
         ],
     ),
     ("fleet", &[fleet::measure]),
+    ("outages", &[outages::measure]),
 ];
 
 fn main() {

@@ -14,12 +14,10 @@ mod outages;
 mod servers;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use host::{Client, Config, Kamailio, Redis, Request, isolate, wait_until};
+use host::{Callers, Client, Config, Kamailio, Redis, Request, isolate, wait_until};
 use nix::sys::signal::Signal;
 
 const URL: &str = "redis://127.0.0.1:6379";
@@ -68,46 +66,6 @@ fn node_b() -> Kamailio {
     let b = Kamailio::start(Config::new().at(NODE_B).param("redis_url", URL));
     wait_for_link(&b);
     b
-}
-
-/// Customers who go on calling, each well within the limits.
-struct Callers {
-    stop: Arc<AtomicBool>,
-    calls: JoinHandle<u32>,
-}
-
-impl Callers {
-    fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        let calls = thread::spawn(move || {
-            let sources = 1..=20;
-            let mut clients: Vec<Client> = sources
-                .map(|number| Client::udp(&format!("203.0.113.{number}")))
-                .collect();
-            let mut calls = 0;
-            while !told.load(Ordering::Relaxed) {
-                for client in &mut clients {
-                    assert!(client.ask(&check()).rc() > 0, "call {calls} is allowed");
-                    calls += 1;
-                    // Their pace: less than ten a second each.
-                    thread::sleep(Duration::from_millis(5));
-                }
-            }
-            calls
-        });
-        Self { stop, calls }
-    }
-
-    /// Ends the calls: each was answered and allowed.
-    fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let calls = self
-            .calls
-            .join()
-            .expect("each call is answered and allowed");
-        assert!(calls > 0);
-    }
 }
 
 /// Waits until Redis holds exactly the bans and the entries that this node knows, and nothing is left

@@ -11,6 +11,7 @@
     reason = "each program uses its own part of the harness"
 )]
 
+mod callers;
 mod carbon;
 mod command;
 mod config;
@@ -29,6 +30,7 @@ mod web;
 
 use std::time::{Duration, Instant};
 
+pub use callers::Callers;
 pub use carbon::Carbon;
 pub use command::{Fault, Output};
 pub use config::{Check, Config, Engine, Launch, module_file};

@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How often a direction looks whether it has to do something else.
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub enum Line {
     /// Passes them on.
     Open,
-    /// Passes each piece on after so long.
+    /// Passes each piece that the server sends on after so long.
     Slow(Duration),
     /// Keeps the connections, and everything that is sent.
     Held,
@@ -30,6 +30,7 @@ pub enum Line {
 pub struct Relay {
     state: Arc<Mutex<State>>,
     address: SocketAddr,
+    accepting: Option<JoinHandle<()>>,
 }
 
 struct State {
@@ -49,22 +50,23 @@ impl Relay {
             server,
             connections: 0,
         };
-        let relay = Self {
-            state: Arc::new(Mutex::new(state)),
-            address,
-        };
-        let state = Arc::clone(&relay.state);
-        thread::spawn(move || {
+        let state = Arc::new(Mutex::new(state));
+        let told = Arc::clone(&state);
+        let accepting = thread::spawn(move || {
             for client in listener.incoming() {
-                let (Ok(client), Some(line)) = (client, line(&state)) else {
+                let (Ok(client), Some(line)) = (client, line(&told)) else {
                     return;
                 };
                 if line != Line::Cut {
-                    join(&client, &state);
+                    join(&client, &told);
                 }
             }
         });
-        relay
+        Self {
+            state,
+            address,
+            accepting: Some(accepting),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,6 +94,8 @@ impl Drop for Relay {
         self.state().line = None;
         // Wakes whoever waits for a client.
         let _ = TcpStream::connect(self.address);
+        // Then the port is free again.
+        let _ = self.accepting.take().map(JoinHandle::join);
     }
 }
 
@@ -106,16 +110,16 @@ fn join(client: &TcpStream, state: &Arc<Mutex<State>>) {
         return;
     };
     state.lock().expect("nobody panics with it").connections += 1;
-    for (from, to, counts) in [(client, &server, false), (&server, client, true)] {
+    for (from, to, answers) in [(client, &server, false), (&server, client, true)] {
         let pair = (from.try_clone(), to.try_clone());
         if let (Ok(from), Ok(to)) = pair {
             let state = Arc::clone(state);
-            thread::spawn(move || pass(from, to, counts, &state));
+            thread::spawn(move || pass(from, to, answers, &state));
         }
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, counts: bool, state: &Mutex<State>) {
+fn pass(mut from: TcpStream, mut to: TcpStream, answers: bool, state: &Mutex<State>) {
     let _ = from.set_read_timeout(Some(LOOK));
     let (mut bytes, mut passed) = ([0; 65536], 0);
     loop {
@@ -126,7 +130,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, counts: bool, state: &Mutex<Stat
                 thread::sleep(LOOK);
                 continue;
             }
-            Some(Line::Short(most)) if counts => bytes.len().min(most.saturating_sub(passed)),
+            Some(Line::Short(most)) if answers => bytes.len().min(most.saturating_sub(passed)),
             Some(_) => bytes.len(),
         };
         let length = match from.read(&mut bytes[..most]) {
@@ -137,7 +141,9 @@ fn pass(mut from: TcpStream, mut to: TcpStream, counts: bool, state: &Mutex<Stat
             }
             Err(_) => break,
         };
-        if let Some(Line::Slow(delay)) = line {
+        if let Some(Line::Slow(delay)) = line
+            && answers
+        {
             thread::sleep(delay);
         }
         passed += length;

@@ -5,7 +5,6 @@
 //! panics with a sentence; otherwise it says what it saw.
 #![allow(dead_code, reason = "each program uses its own part of the trials")]
 
-mod callers;
 mod floods;
 mod footprint;
 mod names;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hickory_resolver::proto::op::ResponseCode;
 
-use super::callers::Callers;
 use super::{Extent, Trial};
-use crate::host::{Client, Config, DNS, Kamailio, NameServer, Reply, Request, isolate, wait_until};
+use crate::host::{
+    Callers, Client, Config, DNS, Kamailio, NameServer, Reply, Request, isolate, wait_until,
+};
 
 pub const SILENT: Trial = Trial {
     done: "thousands of offenders at once, and a name server that is silent",

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 
-use super::callers::Callers;
 use super::{Extent, Trial};
-use crate::host::{Client, Config, Kamailio, Redis, Request, SERVER, isolate, wait_until};
+use crate::host::{Callers, Client, Config, Kamailio, Redis, Request, SERVER, isolate, wait_until};
 
 const URL: &str = "redis://127.0.0.1:6379";
 

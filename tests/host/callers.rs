@@ -1,11 +1,11 @@
-//! Callers: customers who go on all the time, so that a trial sees whether anybody noticed.
+//! Callers: customers who go on all the time, so that a test sees whether anybody noticed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::host::{Client, Request};
+use super::{Client, Request};
 
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -38,7 +38,7 @@ impl Callers {
 }
 
 fn call(stop: &AtomicBool) -> (u32, Duration) {
-    let address = |number| format!("198.51.100.{number}");
+    let address = |number| format!("198.18.0.{number}");
     let mut clients: Vec<Client> = (1..=10).map(|it| Client::udp(&address(it))).collect();
     let request = Request::call("sec_check", &[]);
     let (mut count, mut longest) = (0, Duration::ZERO);
