@@ -21,7 +21,7 @@ use super::answers::describe;
 use super::networks::Networks;
 use super::sets::Sets;
 use crate::config::ExtensionKey;
-use crate::extension::shrinkage::{Origin, Sizes};
+use crate::extension::shrinkage::{FILLING_MS, Origin, Sizes};
 use crate::extension::{Doubt, NamesBuilder, Union};
 use crate::kamailio::log;
 use crate::node::Node;
@@ -134,11 +134,10 @@ impl Extensions {
         let mut next = Instant::now();
         loop {
             let woken = self.wake.notified();
-            if keeper.retries {
-                // In vain or not: it is tried again.
-                let _ = timeout(RETRY, woken).await;
-            } else {
-                woken.await;
+            match keeper.wait() {
+                // In vain or not: something is due.
+                Some(wait) => drop(timeout(wait, woken).await),
+                None => woken.await,
             }
             sleep_until(next).await;
             let began = Instant::now();
@@ -160,6 +159,8 @@ struct Keeper {
     /// What was warned of, and is not over.
     said: BTreeSet<(Origin, Vec<u8>)>,
     retries: bool,
+    /// When lists that are being filled are looked at again.
+    full: Option<Instant>,
 }
 
 impl Keeper {
@@ -189,7 +190,15 @@ impl Keeper {
             sizes,
             said: BTreeSet::new(),
             retries: false,
+            full: None,
         }
+    }
+
+    /// How long until something has to be done, even if nothing changes.
+    fn wait(&self) -> Option<Duration> {
+        let retry = self.retries.then_some(RETRY);
+        let full = self.full.map(|full| full.duration_since(Instant::now()));
+        retry.into_iter().chain(full).min()
     }
 
     /// Does what there is to do.
@@ -218,7 +227,8 @@ impl Keeper {
         let confirmed = ordered.into_iter().filter(|(_, confirms)| *confirms);
         let confirmed = confirmed.map(|(origin, _)| origin);
         let confirmed = confirmed.filter(|origin| read.contains(origin)).collect();
-        if !read.is_empty() {
+        let full = self.full.take_if(|full| *full <= Instant::now());
+        if !read.is_empty() || full.is_some() {
             self.publish(confirmed).await;
         }
     }
@@ -332,6 +342,9 @@ impl Keeper {
         // What does not fit is only missed when the next agent compares.
         let _kept = set(Section::ExtensionSizes, sizes.words());
         self.sizes = sizes;
+        let filling = |doubt: &Doubt| matches!(doubt, Doubt::Filling(_));
+        let full = Instant::now() + Duration::from_millis(FILLING_MS + 1000);
+        self.full = doubts.iter().any(filling).then_some(full);
         self.tell_doubts(&doubts);
     }
 
@@ -346,10 +359,7 @@ impl Keeper {
         node.notes.write(Note::Extensions, &why);
         let about: BTreeSet<_> = doubts.iter().map(Doubt::about).collect();
         if !about.is_subset(&self.said) {
-            log::warn(format_args!(
-                "{why}, until they are back or sec.reload {} confirm accepts that",
-                doubts[0].about().0.word()
-            ));
+            log::warn(format_args!("{why}; {}", doubts[0].end()));
         } else if about.is_empty() && !self.said.is_empty() {
             log::at(node.log_level, "extensions are judged again everywhere");
         }

@@ -1,5 +1,6 @@
 //! Whether lists of extensions are whole: one that is suddenly less than half of what it was is no
-//! list to judge customers by. Somebody has emptied it, or it is just being filled again.
+//! list to judge customers by, nor is one that grows by the second. Somebody has emptied it, or it is
+//! just being filled.
 //!
 //! Asked by the agent whenever it has read lists, before it publishes them. What it was is the most
 //! that a list held within a day or two, so that a list cannot be drained in small steps either.
@@ -9,6 +10,10 @@ use std::collections::BTreeMap;
 
 /// For so long at least, and twice as long at most, it is remembered how large a list was.
 const MEMORY_MS: u64 = 24 * 3600 * 1000;
+/// A list in Redis that grows by a tenth and by so many names within the time is being filled, and
+/// is until it has not for as long.
+pub const FILLING_MS: u64 = 30_000;
+const FILLING_NAMES: u32 = 50;
 /// Bytes of a record before its domain, and behind it.
 const RECORD: (usize, usize) = (4, 12);
 
@@ -44,6 +49,15 @@ pub struct Shrunk {
     pub were: usize,
 }
 
+/// A list that is just being filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filling {
+    /// For which domain; empty for all.
+    pub domain: Vec<u8>,
+    /// How many names it has so far.
+    pub names: usize,
+}
+
 /// How large all lists are and were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
@@ -60,6 +74,17 @@ struct Size {
     names: u32,
     /// The most within this day, and within the one before.
     most: [u32; 2],
+    growth: Growth,
+}
+
+/// How a list grows. The next agent begins anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Growth {
+    /// What it was measured by, and since when.
+    base: u32,
+    since_ms: u64,
+    /// Until when it is taken as being filled.
+    until_ms: u64,
 }
 
 impl Size {
@@ -78,6 +103,23 @@ impl Size {
         self.names = names;
         if !self.shrunk {
             self.most[0] = self.most[0].max(names);
+        }
+    }
+
+    /// Whether it grows beyond what it was, and too fast to be customers that sign up. Asked before
+    /// it is taken.
+    fn grow(&mut self, names: u32, now_ms: u64) {
+        let (were, growth) = (self.were(), &mut self.growth);
+        if were == 0 {
+            growth.base = names; // all that is known of it
+            growth.since_ms = now_ms;
+        } else if now_ms.saturating_sub(growth.since_ms) > FILLING_MS {
+            growth.base = were;
+            growth.since_ms = now_ms;
+        }
+        let fast = (growth.base / 10).max(FILLING_NAMES);
+        if names.saturating_sub(growth.base) >= fast {
+            growth.until_ms = now_ms + FILLING_MS;
         }
     }
 
@@ -113,10 +155,15 @@ impl Sizes {
         }
         let mut now: BTreeMap<&[u8], u32> = sizes.map(|(domain, n)| (domain, n as u32)).collect();
         for ((_, domain), size) in self.lists.iter_mut().filter(|((of, _), _)| *of == origin) {
-            size.take(now.remove(&**domain).unwrap_or(0));
+            let names = now.remove(&**domain).unwrap_or(0);
+            if origin == Origin::Redis {
+                size.grow(names, now_ms);
+            }
+            size.take(names);
         }
         for (domain, names) in now {
             let size = self.lists.entry((origin, domain.to_vec())).or_default();
+            size.grow(names, now_ms);
             size.take(names);
         }
     }
@@ -129,6 +176,16 @@ impl Sizes {
             domain: domain.clone(),
             names: size.names as usize,
             were: size.were() as usize,
+        })
+    }
+
+    /// The lists that are just being filled.
+    pub fn filling(&self, now_ms: u64) -> impl Iterator<Item = Filling> {
+        let fills = move |size: &Size| size.growth.until_ms > now_ms && !size.shrunk;
+        let filling = self.lists.iter().filter(move |(_, size)| fills(size));
+        filling.map(|((_, domain), size)| Filling {
+            domain: domain.clone(),
+            names: size.names as usize,
         })
     }
 
@@ -195,6 +252,7 @@ fn record(bytes: &[u8]) -> Option<(Place, Size, &[u8])> {
         shrunk: head[1] == 1,
         names,
         most: [recent, before],
+        growth: Growth::default(),
     };
     Some(((origin, domain.to_vec()), size, rest))
 }
@@ -264,6 +322,41 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_grows_by_the_second_is_being_filled() {
+        let sizes = &mut Sizes::new();
+        let mut filling = |second: u64, names: usize| {
+            let lists = [(&b"a"[..], names)].into_iter();
+            sizes.take(second * 1000, Origin::Redis, lists, false);
+            sizes.filling(second * 1000).count() == 1
+        };
+        for (second, names, expected) in [
+            (1, 1000, false),
+            (2, 1099, false),
+            (3, 1100, true),
+            (20, 1101, true),
+            (40, 1102, true),
+            (75, 1150, false),
+            (76, 1200, false),
+            (77, 1300, true),
+            (80, 5000, true),
+            (109, 5001, true),
+            (150, 5002, false),
+            // What comes back is no more than what was there.
+            (151, 10, false),
+            (152, 5000, false),
+        ] {
+            assert_eq!(filling(second, names), expected, "{second}: {names}");
+        }
+        let few = &mut Sizes::new();
+        for names in [3, 40, 52] {
+            few.take(0, Origin::Redis, [(&b""[..], names)].into_iter(), false);
+            assert_eq!(few.filling(0).count(), 0, "{names}");
+            few.take(0, Origin::File, [(&b""[..], 10 * names)].into_iter(), false);
+            assert_eq!(few.filling(0).count(), 0, "a file is read as a whole");
+        }
+    }
+
+    #[test]
     fn the_next_agent_knows_them() {
         let sizes = &mut Sizes::new();
         shrunk(
@@ -274,7 +367,9 @@ mod tests {
         );
         shrunk(sizes, 2, &[("", 7), ("b", 1)], false);
         sizes.take(0, Origin::File, [(&b""[..], 1)].into_iter(), false);
-        assert_eq!(Sizes::from_words(&sizes.words()), *sizes);
+        let next = Sizes::from_words(&sizes.words());
+        assert_eq!(next.words(), sizes.words());
+        assert!(next.shrunk().eq(sizes.shrunk()) && next.len() == 4);
         assert_eq!(Sizes::from_words(&Sizes::new().words()), Sizes::new());
     }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::names::{Names, NamesBuilder};
-use super::shrinkage::{Origin, Shrunk, Sizes};
+use super::shrinkage::{FILLING_MS, Filling, Origin, Shrunk, Sizes};
 
 /// Lists whose sizes are remembered at most, those included that are gone.
 const LISTS_MAX: usize = 1 << 17;
@@ -35,6 +35,8 @@ pub enum Doubt {
     Empty(Origin),
     /// A list is less than half of what it was.
     Shrunk(Shrunk),
+    /// A list in Redis is just being filled.
+    Filling(Filling),
     /// There is more than can be taken.
     TooMany,
 }
@@ -45,7 +47,21 @@ impl Doubt {
         match self {
             Doubt::Empty(origin) => (*origin, Vec::new()),
             Doubt::Shrunk(shrunk) => (shrunk.origin, shrunk.domain.clone()),
+            Doubt::Filling(filling) => (Origin::Redis, filling.domain.clone()),
             Doubt::TooMany => (Origin::Redis, Vec::new()),
+        }
+    }
+
+    /// When it ends.
+    pub fn end(&self) -> String {
+        match self {
+            Doubt::Empty(_) => "until it has one".into(),
+            Doubt::Shrunk(shrunk) => {
+                let list = shrunk.origin.word();
+                format!("until they are back, or sec.reload {list} confirm accepts that")
+            }
+            Doubt::Filling(_) => format!("until it is quiet for {} s", FILLING_MS / 1000),
+            Doubt::TooMany => "until there are fewer".into(),
         }
     }
 }
@@ -64,6 +80,15 @@ impl fmt::Display for Doubt {
                         write!(f, " in {domain} where {were} were: nobody is judged there")
                     }
                 }
+            }
+            Doubt::Filling(Filling { domain, names }) => {
+                let (name, shown) = (Origin::Redis.word(), domain.escape_ascii());
+                let (place, there) = match domain.is_empty() {
+                    true => ("", ""),
+                    false => (" in ", " there"),
+                };
+                write!(f, "{name}: {names} names{place}{shown}, and quickly more: ")?;
+                write!(f, "nobody is judged{there} until it is full")
             }
             Doubt::TooMany => f.write_str("there are too many extensions: nobody is judged"),
         }
@@ -104,6 +129,7 @@ impl Union {
             all.extend(file);
         }
         let mut doubts = doubts(sizes, &empty);
+        doubts.extend(sizes.filling(now_ms).map(Doubt::Filling));
         if self.overflows || sizes.len() > LISTS_MAX {
             doubts.insert(0, Doubt::TooMany);
         }

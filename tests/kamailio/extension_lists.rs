@@ -202,7 +202,11 @@ fn an_emptied_redis_bans_nobody_and_is_told_once() {
     assert_eq!(status(&server, "extension_problem"), "");
     assert_eq!(guess(SOURCE), BANNED);
     let log = server.stop();
-    assert_eq!(log.matches("nobody is judged, until").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("nobody is judged; until they are back").count(),
+        1,
+        "{log}"
+    );
     assert!(
         log.contains("extensions are judged again everywhere"),
         "{log}"
@@ -371,6 +375,18 @@ fn a_file_is_read_anew() {
     wait_until("the log to say so", || {
         server.log().contains("the list before it stays")
     });
+    for (bytes, problem) in [
+        (
+            &b"anna\n\n\nb\0rt\n"[..],
+            "line 4: \"b\\0rt\" has a blank or a control",
+        ),
+        (b"anna\n\xff\xfe\n", "is not UTF-8"),
+    ] {
+        list.write(bytes);
+        reload(&["extension_file"]);
+        wait_for_status(&server, "extension_file", problem);
+    }
+    assert_eq!((judged("dora", ""), judged("mallory", "")), (1, -1));
     list.write(b"anna\n");
     reload(&["extension_file"]);
     wait_for("mallory", "", 1);
@@ -412,16 +428,14 @@ fn names_of_file_and_redis_are_joined() {
 fn a_list_that_does_not_fit_judges_nobody() {
     super::host::isolate();
     let redis = Redis::start();
-    redis.run::<()>("SADD users anna");
-    let server = Kamailio::start(followed("users").param("snapshot_size", 1));
-    wait_for("mallory", "", -1);
     add(&redis, "users", &names(30_000));
-    wait_for("mallory", "", 1);
+    let server = Kamailio::start(followed("users").param("snapshot_size", 1));
     wait_for_status(
         &server,
         "extension_problem",
         "too many extensions: nobody is judged",
     );
+    assert_eq!(guess(SOURCE), LET_BE);
     assert!(server.log().contains("snapshot_size is too small"));
     redis.run::<()>("DEL users");
     redis.run::<()>("SADD users anna bert");
@@ -429,4 +443,25 @@ fn a_list_that_does_not_fit_judges_nobody() {
         .kamcmd(&["sec.reload", "extension_redis_key", "confirm"])
         .expect("it is an order");
     wait_for("mallory", "", -1);
+}
+
+#[test]
+fn a_list_that_is_just_being_filled_bans_nobody() {
+    super::host::isolate();
+    let redis = Redis::start();
+    let all = names(2000);
+    add(&redis, "users", &all[..200]);
+    let server = Kamailio::start(followed("users"));
+    wait_for("mallory", "", -1);
+    add(&redis, "users", &all[..1000]);
+    wait_for_status(&server, "extensions", "off");
+    let expected =
+        "extension_redis_key: 1000 names, and quickly more: nobody is judged until it is full";
+    assert_eq!(status(&server, "extension_problem"), expected);
+    assert_eq!(guess(SOURCE), LET_BE);
+    server
+        .kamcmd(&["sec.reload", "extension_redis_key", "confirm"])
+        .expect("it is an order");
+    wait_for_status(&server, "extensions", "on");
+    assert_eq!(guess(SOURCE), BANNED);
 }
