@@ -2,8 +2,12 @@
 //! the User-Agent, those before it are patterns.
 #![no_main]
 
+use std::sync::LazyLock;
+
 use libfuzzer_sys::fuzz_target;
 use sec::user_agents::{Pattern, UserAgents};
+
+static BUILT_IN: LazyLock<UserAgents> = LazyLock::new(UserAgents::built_in);
 
 fuzz_target!(|data: &[u8]| {
     let (patterns, value) = data
@@ -13,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     let patterns = String::from_utf8_lossy(patterns);
     let patterns: Vec<Pattern> = patterns.lines().flat_map(str::parse).take(200).collect();
     let given = UserAgents::new(patterns);
-    for list in [given, UserAgents::built_in()] {
+    for list in [&given, &BUILT_IN] {
         if let Some(pattern) = list.find(value) {
             let text = pattern.text().as_bytes();
             let mut places = value.windows(text.len());

@@ -11,7 +11,10 @@ fuzz_target!(|data: &[u8]| {
     if let Some(Ok((kind, Target::Source(source)))) = keys.read(data) {
         // What this node writes for it, every node understands as the same.
         let name = keys.name(kind, source);
-        assert_eq!(keys.read(name.as_bytes()), Some(Ok((kind, Target::Source(source)))));
+        assert_eq!(
+            keys.read(name.as_bytes()),
+            Some(Ok((kind, Target::Source(source))))
+        );
     }
     let value = BanValue::read(data);
     let again = BanValue::read(value.write().as_bytes());

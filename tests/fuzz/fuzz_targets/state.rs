@@ -11,5 +11,8 @@ fuzz_target!(|data: &[u8]| {
         Err(problem) => assert!(!problem.contains(char::is_control), "{problem:?}"),
     }
     // The same lines in a file that is whole but for them.
-    let _ = state_lines(&format!("sec-state 1\n{text}\nend {}\n", text.lines().count()));
+    let _ = state_lines(&format!(
+        "sec-state 1\n{text}\nend {}\n",
+        text.lines().count()
+    ));
 });
