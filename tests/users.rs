@@ -93,10 +93,11 @@ fn with_ban_scope_user_the_address_is_banned_when_several_users_offend() {
     assert_eq!(fail("101"), 1);
     assert_eq!(node.stat("active_bans"), 0);
     let explained = node.kamcmd(&["sec.explain", OFFICE]).unwrap();
-    let outlook =
-        "failures of 1 more user would ban the address, one more strike for anything else";
+    let outlook = "would ban the address, one more strike for anything else";
     assert!(explained.contains(outlook), "{explained}");
-    assert_eq!(fail("102"), -2, "the third user makes it the address");
+    // The third user makes it the address; they are estimated, so perhaps one or two later.
+    let banned = (102..120).position(|user| fail(&user.to_string()) == -2);
+    assert!(banned.is_some_and(|more| more <= 2), "{banned:?}");
     assert_eq!(check("anybody"), -1);
 }
 
