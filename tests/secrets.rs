@@ -7,7 +7,7 @@ mod host;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use host::{Config, Kamailio, Redis, isolate, wait_for, wait_until};
+use host::{Config, Kamailio, Page, Redis, Web, isolate, wait_for, wait_until};
 use tempfile::TempDir;
 
 const PASSWORD: &str = "hunter2-correct-horse";
@@ -193,4 +193,35 @@ fn the_password_is_not_shown_when_the_configuration_is_refused() {
     let config = Config::new().param("redis_url", &*right);
     let check = config.param("state_file", "/tmp/state").check();
     assert!(!check.accepted && !check.log.contains(PASSWORD));
+}
+
+#[test]
+fn a_feed_over_https_is_believed_with_a_certificate_alone() {
+    isolate();
+    for (address, trusted, problem) in [
+        ("127.0.0.1", true, ""),
+        ("127.0.0.1", false, "certificate"),
+        ("192.0.2.99", true, "not valid for"),
+    ] {
+        let certificate = Certificate::for_address(address);
+        let other = Certificate::for_address("127.0.0.1");
+        let page = Page::new("203.0.113.7\n");
+        let (file, key) = (certificate.path("certificate"), certificate.path("key"));
+        let web = Web::secure(&file, &key, page);
+        let feed = format!("name=list;url={}", web.url("/list"));
+        let trusts = if trusted {
+            certificate.file()
+        } else {
+            other.file()
+        };
+        let config = Config::new().param("feed", &*feed);
+        let node = Kamailio::start(config.variable("SSL_CERT_FILE", &trusts));
+        let feeds = wait_for("the feed to be asked for", || {
+            let feeds = node.kamcmd(&["sec.feeds"]).ok()?;
+            (!feeds.contains("failures: 0") || feeds.contains("state: loaded")).then_some(feeds)
+        });
+        let loaded = feeds.contains("state: loaded");
+        assert_eq!(loaded, problem.is_empty(), "{feeds}");
+        assert!(feeds.contains(problem), "{feeds}");
+    }
 }

@@ -232,7 +232,8 @@ fn walk(bits: u32, question: &str) -> String {
     )
 }
 
-fn endless() -> Config {
+/// A server whose limit nobody reaches.
+pub fn endless() -> Config {
     Config::new().param("rate", &*format!("name=burst;{ENDLESS}"))
 }
 
@@ -244,7 +245,7 @@ fn pike(config: Config) -> Config {
 }
 
 /// The lists of `permissions` and `secfilter`, and an empty `htable`.
-fn lists(config: Config, folder: &Path) -> Config {
+pub fn lists(config: Config, folder: &Path) -> Config {
     let mut addresses = String::new();
     let mut filter = String::from("id(int,auto) action(int) type(int) data(string)\n");
     for number in 0..LISTED {

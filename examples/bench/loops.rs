@@ -102,6 +102,8 @@ pub struct Bench {
     pub method: &'static str,
     /// Commands of the operator, before the first loop.
     pub orders: Vec<Vec<String>>,
+    /// What `sec.feeds` says when the server is ready.
+    pub ready: Option<&'static str>,
 }
 
 impl Bench {
@@ -112,6 +114,7 @@ impl Bench {
             loops,
             method: "OPTIONS",
             orders: Vec::new(),
+            ready: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl Bench {
             loops,
             method,
             orders,
+            ready,
         } = self;
         let route: String = loops.iter().map(Loop::script).collect();
         let config = config
@@ -135,6 +139,12 @@ impl Bench {
             let words: Vec<&str> = order.iter().map(String::as_str).collect();
             let done = server.kamcmd(&words);
             assert!(done.is_ok(), "{order:?}: {done:?}");
+        }
+        if let Some(ready) = ready {
+            super::host::wait_until("the feeds", || {
+                let feeds = server.kamcmd(&["sec.feeds"]);
+                feeds.is_ok_and(|feeds| feeds.contains(ready))
+            });
         }
         for each in &loops {
             for _ in 0..each.warm.div_ceil(each.turns) {

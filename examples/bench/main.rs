@@ -11,6 +11,7 @@ mod host;
 
 mod calls;
 mod chart;
+mod feeds;
 mod fleet;
 mod full;
 mod loops;
@@ -32,6 +33,7 @@ const PARTS: &[(&str, &[Step])] = &[
     ("random", &[calls::populations]),
     ("workers", &[calls::workers]),
     ("peers", &[calls::peers]),
+    ("feeds", &[feeds::look_ups, feeds::loading]),
     ("memory", &[full::measure]),
     ("quiet", &[quiet::measure]),
     ("tables", &[tables::measure]),

@@ -358,5 +358,9 @@ mod tests;
 mod content_tests;
 
 #[cfg(test)]
+#[path = "feed_tests.rs"]
+mod feed_tests;
+
+#[cfg(test)]
 #[path = "offence_tests.rs"]
 mod offence_tests;

@@ -2,13 +2,17 @@
 //! says. One thread, one connection at a time; it ends with the test.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// A question: its path, and its headers with names in lower case.
 #[derive(Clone, Debug)]
@@ -80,6 +84,7 @@ type Script = dyn FnMut(&Asked) -> Page + Send;
 
 /// The server.
 pub struct Web {
+    scheme: &'static str,
     port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
     script: Arc<Mutex<Box<Script>>>,
@@ -90,6 +95,29 @@ pub struct Web {
 impl Web {
     /// Starts one on a free port of 127.0.0.1, in the test's own network.
     pub fn start(script: impl FnMut(&Asked) -> Page + Send + 'static) -> Self {
+        Self::run(None, script)
+    }
+
+    /// One that speaks TLS with a certificate and its key, which are PEM files.
+    pub fn secure(certificate: &Path, key: &Path, page: Page) -> Self {
+        let certificates = CertificateDer::pem_file_iter(certificate).expect("it can be read");
+        let certificates = certificates.map(|one| one.expect("it is a certificate"));
+        let key = PrivateKeyDer::from_pem_file(key).expect("it is a key");
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .expect("there are versions")
+            .with_no_client_auth()
+            .with_single_cert(certificates.collect(), key)
+            .expect("they belong together");
+        Self::run(Some(Arc::new(tls)), move |_| page.clone())
+    }
+
+    fn run(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        script: impl FnMut(&Asked) -> Page + Send + 'static,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it has an address").port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -104,12 +132,13 @@ impl Web {
                     }
                     if let Ok(stream) = stream {
                         // A client that goes away in the middle is its own affair.
-                        let _gone = serve(stream, &asked, &script, &ends);
+                        let _gone = serve(stream, tls.as_ref(), &asked, &script, &ends);
                     }
                 }
             })
         };
         Self {
+            scheme,
             port,
             asked,
             script,
@@ -128,9 +157,9 @@ impl Web {
         *self.script.lock().expect("no test panicked in it") = Box::new(move |_| page.clone());
     }
 
-    /// `http://127.0.0.1:<port><path>`.
+    /// `http://127.0.0.1:<port><path>`, or https.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// Everything that it was asked.
@@ -139,36 +168,69 @@ impl Web {
     }
 }
 
+/// Answers one question over a plain or an encrypted connection.
 fn serve(
     stream: TcpStream,
+    tls: Option<&Arc<rustls::ServerConfig>>,
     asked: &Mutex<Vec<Asked>>,
     script: &Mutex<Box<Script>>,
     ends: &AtomicBool,
 ) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    let mut headers = HashMap::new();
-    for line in lines {
-        let line = line?;
-        let Some((name, value)) = line.split_once(':') else {
-            break;
-        };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-    }
-    let Some(path) = first.split(' ').nth(1) else {
-        return Ok(());
+    stream.set_read_timeout(Some(Duration::from_millis(20)))?;
+    let Some(tls) = tls else {
+        return talk(stream, asked, script, ends);
     };
+    let connection = rustls::ServerConnection::new(Arc::clone(tls)).expect("TLS can begin");
+    let mut stream = rustls::StreamOwned::new(connection, stream);
+    talk(&mut stream, asked, script, ends)?;
+    stream.conn.send_close_notify();
+    stream.flush()
+}
+
+fn talk(
+    mut stream: impl Read + Write,
+    asked: &Mutex<Vec<Asked>>,
+    script: &Mutex<Box<Script>>,
+    ends: &AtomicBool,
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if !more(&mut stream, &mut head, ends)? {
+            return Ok(());
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let mut lines = head.lines();
+    let path = lines.next().and_then(|first| first.split(' ').nth(1));
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
     let question = Asked {
-        path: path.to_owned(),
-        headers,
+        path: path.unwrap_or_default().to_owned(),
+        headers: headers.collect(),
     };
     let page = script.lock().expect("no test panicked in it")(&question);
     asked.lock().expect("no test panicked in it").push(question);
     answer(stream, &page, ends)
 }
 
-fn answer(mut stream: TcpStream, page: &Page, ends: &AtomicBool) -> std::io::Result<()> {
+/// Reads what there is; false when the client has gone, or the test ends.
+fn more(stream: &mut impl Read, bytes: &mut Vec<u8>, ends: &AtomicBool) -> std::io::Result<bool> {
+    let mut byte = [0];
+    while !ends.load(SeqCst) {
+        match stream.read(&mut byte) {
+            Ok(0) => return Ok(false),
+            Ok(_) => {
+                bytes.extend(byte);
+                return Ok(true);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+fn answer(mut stream: impl Read + Write, page: &Page, ends: &AtomicBool) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", page.status);
     for (name, value) in &page.headers {
         head += &format!("{name}: {value}\r\n");
@@ -179,12 +241,9 @@ fn answer(mut stream: TcpStream, page: &Page, ends: &AtomicBool) -> std::io::Res
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     let whole = page.stall.unwrap_or(page.body.len());
     stream.write_all(&page.body[..whole])?;
-    if page.stall.is_some() {
-        stream.set_read_timeout(Some(Duration::from_millis(20)))?;
-        let mut byte = [0];
-        // Until the client gives up, or the test ends.
-        while !ends.load(SeqCst) && !matches!(stream.read(&mut byte), Ok(0)) {}
-    }
+    stream.flush()?;
+    // A server that hangs does so until the client gives up, or the test ends.
+    while page.stall.is_some() && more(&mut stream, &mut Vec::new(), ends)? {}
     Ok(())
 }
 
