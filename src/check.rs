@@ -34,6 +34,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     }
     let (address, given) = address(node, message, args);
     let key = node.key(address);
+    node.fetch_ahead(key);
     if let Some(code) = memory::answer(message, key) {
         return code;
     }

@@ -158,6 +158,13 @@ impl Node {
         }
     }
 
+    /// Has fetched from memory what a check of this source will read, while it does other things.
+    #[inline]
+    pub fn fetch_ahead(&self, key: Key) {
+        self.ledger.fetch_ahead(key.hash);
+        self.rates.fetch_ahead(key.hash);
+    }
+
     /// What a user is to the directory.
     pub fn judge(&self, user: &[u8], domain: &[u8]) -> Judgement {
         let threshold = self.policy.extensions.threshold;

@@ -10,7 +10,7 @@
 //! `Relaxed` is enough everywhere: a word carries all of its meaning and publishes nothing else.
 #![forbid(unsafe_code)]
 
-use super::region::LINE;
+use super::region::{LINE, fetch_ahead};
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::engine::facts::Now;
 use crate::gcra::{Charge, Quota, TIME_BITS};
@@ -91,6 +91,14 @@ impl Rates {
         Charged {
             within: true,
             evicted: false,
+        }
+    }
+
+    /// Has the line of a hash fetched, which the first charge will read.
+    #[inline]
+    pub fn fetch_ahead(&self, hash: u64) {
+        if let Some(word) = self.place(hash, 0).0.first() {
+            fetch_ahead(word);
         }
     }
 

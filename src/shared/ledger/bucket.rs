@@ -8,6 +8,7 @@ use super::{Full, Key, LANES, Ledger, Relaxed, denials, guesses, lookup, strikes
 use crate::engine::facts::Now;
 use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
+use crate::shared::region::fetch_ahead;
 
 /// How much a record is worth, least first: in a full bucket the least valuable gives way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +70,13 @@ impl Ledger {
 
     pub(super) fn slot(&self, place: usize) -> Slot {
         Slot::new(&self.words[place * WORDS..][..WORDS], &self.denials[place])
+    }
+
+    /// Has the fingerprints fetched that the first look at a key will read.
+    #[inline]
+    pub fn fetch_ahead(&self, hash: u64) {
+        let first = self.bucket(hash) * self.ways;
+        fetch_ahead(&self.tags[first / LANES]);
     }
 
     /// Calls `visit` for each live record of this key.
