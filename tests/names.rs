@@ -76,6 +76,7 @@ fn a_name_stands_for_all_its_addresses() {
     assert_eq!(refused.code, 400, "{refused:?}");
     let status = server.kamcmd(&["sec.status"]).unwrap();
     assert!(status.contains("whitelist_names_resolved: 1"), "{status}");
+    assert!(status.contains("dns: for whitelist"), "{status}");
 }
 
 #[test]

@@ -97,6 +97,15 @@ fn a_host_with_a_trusted_name_is_spared_and_still_limited() {
         (1, 1)
     );
     assert_eq!((server.stat("bans"), server.stat("active_bans")), (0, 0));
+    let status = server.kamcmd(&["sec.status"]).unwrap();
+    for part in [
+        "dns: for rdns_trusted",
+        "resolver: 127.",
+        "rdns_lookups: 1",
+        "rdns_spared: 1",
+    ] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
     let log = server.log();
     assert!(
         log.contains(&format!(

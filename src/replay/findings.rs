@@ -79,8 +79,8 @@ pub struct Findings {
     pub denied: u64,
     /// Of these: let through because they were whitelisted, or the server's own.
     pub whitelisted: u64,
-    /// Requests that a limit with `action=shadow` would have denied.
-    pub shadowed: u64,
+    /// Requests of each source that a limit with `action=shadow` would have denied.
+    pub shadowed: HashMap<Source, u64>,
     /// Requests of each source.
     pub sources: HashMap<Source, u64>,
     /// Successful logins of each source, if there were any.
@@ -104,7 +104,7 @@ impl Findings {
             requests: 0,
             denied: 0,
             whitelisted: 0,
-            shadowed: 0,
+            shadowed: HashMap::new(),
             sources: HashMap::new(),
             logins: HashMap::new(),
             offenders: HashMap::new(),
@@ -126,7 +126,9 @@ impl Findings {
         let slot = self.slot(time_ns);
         self.requests += 1;
         *self.sources.entry(source).or_default() += 1;
-        self.shadowed += u64::from(decision.shadowed);
+        if decision.shadowed {
+            *self.shadowed.entry(source).or_default() += 1;
+        }
         if !decision.verdict.denies() {
             self.whitelisted += u64::from(decision.verdict.code() == 2);
             self.slots[slot].allowed += 1;

@@ -15,6 +15,8 @@ use crate::shared::events::{Event, Kind};
 
 /// Reasons shown of one source.
 const REASONS: usize = 3;
+/// Sources shown that are over a limit with `action=shadow`.
+const SHADOWED: usize = 5;
 
 /// A table: its columns are as wide as their longest cell.
 struct Table {
@@ -89,14 +91,8 @@ fn summary(text: &mut String, server: &Server) {
             ),
         );
     }
-    if findings.shadowed > 0 {
-        line(
-            "",
-            format!(
-                "{} were over a limit with action=shadow, which denies nobody",
-                grouped(findings.shadowed)
-            ),
-        );
+    if !findings.shadowed.is_empty() {
+        line("", shadowed(findings));
     }
     line(
         "logins",
@@ -112,6 +108,21 @@ fn summary(text: &mut String, server: &Server) {
             ),
         ),
     );
+}
+
+/// Whom a limit with `action=shadow` would have hit.
+fn shadowed(findings: &Findings) -> String {
+    let all: u64 = findings.shadowed.values().sum();
+    let mut worst: Vec<_> = findings.shadowed.iter().collect();
+    worst.sort_unstable_by_key(|(source, count)| (std::cmp::Reverse(**count), **source));
+    let shown = worst.iter().take(SHADOWED);
+    let shown = shown.map(|(source, count)| format!("{source} {}", grouped(**count)));
+    let more = if worst.len() > SHADOWED { ", ..." } else { "" };
+    format!(
+        "{} were over a limit with action=shadow, which denies nobody ({}{more})",
+        grouped(all),
+        shown.collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn offenders(text: &mut String, node: &Node, findings: &Findings, count: usize) {

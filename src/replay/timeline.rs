@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::calendar::{clock, grouped, length, moment, second};
+use super::calendar::{SECOND_NS, clock, grouped, length, moment, second};
 use super::findings::{Denied, Findings, SLOTS};
 use crate::node::Node;
 use crate::source::Source;
@@ -20,6 +20,8 @@ const TOP: usize = 70;
 const GRAPH: usize = 120;
 const ROW: usize = 22;
 const TICKS: usize = 6;
+/// Letters of a date before its time of day.
+const DATE: usize = "2025-11-20 ".len();
 const WIDTH: usize = LEFT + SLOTS + RIGHT;
 
 /// Draws what was found.
@@ -37,8 +39,8 @@ pub fn draw(node: &Node, findings: &Findings, title: &str) -> String {
         escaped(title),
         escaped(&subtitle(findings)),
     );
-    graph(&mut svg, findings);
     axis(&mut svg, findings, below + rows * ROW);
+    graph(&mut svg, findings);
     for (number, (source, denied)) in worst.iter().take(rows).enumerate() {
         row(
             &mut svg,
@@ -120,11 +122,16 @@ fn axis(svg: &mut String, findings: &Findings, bottom: usize) {
         let x = LEFT + SLOTS * tick / TICKS;
         let time_ns = findings.first_ns + span / TICKS as u64 * tick as u64;
         let y = TOP + GRAPH + 18;
+        // Within a minute, the seconds alone would say too little.
+        let shown = match span < 60 * SECOND_NS {
+            true => moment(time_ns).split_off(DATE),
+            false => clock(time_ns),
+        };
         let _ = writeln!(
             svg,
             "<line x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{bottom}\" stroke=\"#dddddd\"/>\n\
              <text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" fill=\"#555555\">{}</text>",
-            clock(time_ns)
+            shown
         );
     }
 }

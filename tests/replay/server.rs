@@ -177,6 +177,8 @@ fn the_replay_says_what_the_server_said() {
             "{verdict}: {said:?}"
         );
     }
+    let watched = "2 were over a limit with action=shadow, which denies nobody (203.0.113.3 2)";
+    assert!(outcome.report.contains(watched), "{}", outcome.report);
     let denied = server.stat("denied");
     let line = format!("{denied} denied");
     assert!(outcome.report.contains(&line), "{line}: {}", outcome.report);
