@@ -33,7 +33,7 @@ MODULES_DIR = $(or $(KAMAILIO_MODULES),$(patsubst %/pv.so,%,$(shell \
 PACKAGES := gcc libc6-dev libclang-dev kamailio
 PACKAGES += kamailio-extra-modules kamailio-json-modules kamailio-lua-modules \
 	kamailio-python3-modules kamailio-redis-modules kamailio-utils-modules \
-	redis-server faketime dnsmasq-base graphite-carbon iproute2 strace nftables openssl tcpdump
+	redis-server faketime dnsmasq-base graphite-carbon iproute2 strace nftables openssl sipvicious tcpdump
 # The browser in which the portal is tested.
 PACKAGES += chromium chromium-driver
 

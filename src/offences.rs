@@ -184,7 +184,15 @@ fn mute(
         agent: Text::new(request.user_agent().unwrap_or_default()),
         ..Event::new(Kind::Mute, key.source, Origin::Strike)
     };
-    node.tell(&event);
+    // Told once, however long the user goes on. Shadow mode mutes nobody, so there the failure that
+    // reached the limit is the one.
+    let is_new = match facts.shadow {
+        true => node.ledger.user_strikes(key, failed, facts.now) == node.policy.strike_limit,
+        false => !node.ledger.muted(key, failed, facts.now),
+    };
+    if is_new {
+        node.tell(&event);
+    }
     if facts.shadow {
         return YES;
     }

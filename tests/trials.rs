@@ -12,6 +12,7 @@ const SHORT: Extent = Extent {
     sources: 1 << 20,
     bans: 20_000,
     offenders: 2_000,
+    messages: 12_000,
     kills: 2,
     seconds: 5,
 };
@@ -87,6 +88,11 @@ fn a_silent_name_server_frees_no_offender() {
 #[test]
 fn a_slow_name_server_frees_no_offender() {
     run("20 ms");
+}
+
+#[test]
+fn hostile_messages_cost_no_memory() {
+    run("malformed messages");
 }
 
 #[test]

@@ -65,6 +65,25 @@ fn one_dead_phone_in_an_office_is_muted_and_the_office_works_on() {
 }
 
 #[test]
+fn a_muted_user_who_goes_on_adds_no_line() {
+    for mode in ["enforce", "shadow"] {
+        isolate();
+        let node = Kamailio::start(Config::new().param("mode", mode));
+        Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+        for _ in 0..40 {
+            fail("dead");
+        }
+        // Told after all of them.
+        node.kamcmd(&["sec.ban", "203.0.113.1"]).unwrap();
+        wait_until("the line of the ban", || {
+            node.log().contains("ban 203.0.113.1")
+        });
+        let lines = node.log().matches("mute a user at").count();
+        assert_eq!(lines, 1, "{mode}: {}", node.log());
+    }
+}
+
+#[test]
 fn a_scanner_in_an_office_is_banned_with_it() {
     isolate();
     let node = Kamailio::start(Config::new());

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         sources: 1 << 24,
         bans: 100_000,
         offenders: 10_000,
+        messages: 200_000,
         kills: 4,
         seconds: minutes * 60,
     };

@@ -5,7 +5,7 @@
 //! nothing gets lost.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -241,6 +241,33 @@ impl Client {
                 socket.send(bytes).expect("a datagram can be sent");
             }
             Transport::Tcp { stream, .. } => stream.write_all(bytes).expect("the connection holds"),
+        }
+    }
+
+    /// Sends bytes over TCP, whether or not the server takes all of them, ends the stream, and waits
+    /// until the server has closed the connection.
+    ///
+    /// # Panics
+    /// When it keeps it open.
+    pub fn end_with(self, bytes: &[u8]) {
+        let Transport::Tcp { mut stream, .. } = self.transport else {
+            panic!("a datagram has no end");
+        };
+        // What is refused in the middle is what the server did not want to read.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut chunk = [0; 65536];
+        loop {
+            match stream.read(&mut chunk) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    panic!("the server keeps a connection that has ended");
+                }
+                Ok(0) | Err(_) => return,
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod floods;
 mod footprint;
+mod hostile;
 mod names;
 mod processes;
 mod wear;
@@ -20,6 +21,8 @@ pub struct Extent {
     pub bans: u32,
     /// Offenders that are looked up at once.
     pub offenders: u32,
+    /// Hostile messages.
+    pub messages: usize,
     /// How often a process is killed.
     pub kills: u32,
     /// How long the wear lasts.
@@ -37,7 +40,7 @@ pub struct Trial {
 }
 
 /// All of them.
-pub const TRIALS: [Trial; 14] = [
+pub const TRIALS: [Trial; 15] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
     processes::AGENT_WITHOUT_MEMORY,
@@ -51,5 +54,6 @@ pub const TRIALS: [Trial; 14] = [
     floods::NETWORKS,
     names::SILENT,
     names::SLOW,
+    hostile::HOSTILE,
     wear::WEAR,
 ];
