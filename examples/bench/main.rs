@@ -15,6 +15,7 @@ mod feeds;
 mod fleet;
 mod full;
 mod loops;
+mod names;
 mod outages;
 mod quiet;
 mod report;
@@ -37,6 +38,7 @@ const PARTS: &[(&str, &[Step])] = &[
     ("memory", &[full::measure]),
     ("quiet", &[quiet::measure]),
     ("tables", &[tables::measure]),
+    ("names", &[names::measure]),
     (
         "requests",
         &[

@@ -1,12 +1,15 @@
-//! Microseconds of one look-up among 100,000 names, by kind of query: p50 and p99.
+//! Microseconds of one look-up among 100,000 names, by kind of query: p50 and p99, in this process.
 //!
-//! `cargo run --release --example extension_bench`. Half of the names are `first.last`, a fifth
+//! Half of the names are `first.last`, a fifth
 //! departments with a number, the rest numbers of four to six digits.
 
 use sec::extension::{Extensions, Judgement, Mask, Names, NamesBuilder};
 use std::hint::black_box;
 use std::time::Instant;
 
+use super::report::Row;
+
+const PART: &str = "A user among 100,000 names (median)";
 const NAMES: usize = 100_000;
 const QUERIES: usize = 2_000;
 /// Each query is timed so often, and the least counts: the rest is other work on the machine.
@@ -86,7 +89,7 @@ fn hostile(dice: &mut Dice, list: &[String]) -> String {
     letters.into_iter().collect()
 }
 
-fn measure(kind: &str, names: &Names, masks: &[Mask], queries: &[String]) {
+fn measured(kind: &str, names: &Names, masks: &[Mask], queries: &[String]) -> Row {
     let extensions = Extensions {
         masks,
         names: names.table(),
@@ -109,19 +112,15 @@ fn measure(kind: &str, names: &Names, masks: &[Mask], queries: &[String]) {
         })
         .collect();
     micros.sort_by(f64::total_cmp);
-    let at = |part: f64| micros[((micros.len() - 1) as f64 * part) as usize];
-    let [known, matched, near, far, nothing] = judged;
-    println!(
-        "{kind:<24} p50 {:8.2}  p99 {:8.2}  max {:8.2} µs   \
-         known {known}, match {matched}, near {near}, far {far}, nothing {nothing}",
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    );
     assert_eq!(judged[Judgement::Nothing as usize], 0, "there is a list");
+    let at = |part: f64| micros[((micros.len() - 1) as f64 * part) as usize];
+    Row {
+        note: format!("p99 {:.2}, max {:.2}", at(0.99), at(1.0)),
+        ..Row::new(PART, kind, "µs", vec![at(0.5)])
+    }
 }
 
-fn main() {
+pub fn measure() -> Vec<Row> {
     let mut dice = Dice(0x5ec);
     let list = names(&mut dice);
     let mut builder = NamesBuilder::new();
@@ -130,12 +129,12 @@ fn main() {
     }
     let start = Instant::now();
     let names = builder.build();
-    println!(
-        "{} names, {:.1} MB, indexed in {:.0} ms",
-        names.table().len(),
-        names.words().len() as f64 * 8.0 / 1e6,
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    let indexing = start.elapsed().as_secs_f64() * 1e3;
+    let megabytes = names.words().len() as f64 * 8.0 / 1e6;
+    let mut rows = vec![Row {
+        note: format!("{} names, {megabytes:.1} MB", names.table().len()),
+        ..Row::new(PART, "making the index", "ms", vec![indexing])
+    }];
     let mut queries = |make: &mut dyn FnMut(&mut Dice) -> String| -> Vec<String> {
         (0..QUERIES).map(|_| make(&mut dice)).collect()
     };
@@ -161,13 +160,16 @@ fn main() {
         "%".repeat(3000),
     ]
     .into();
-    measure("hit", &names, &[], &hits);
-    measure("near", &names, &[], &near);
-    measure("far", &names, &[], &far);
-    measure("adversarial, shuffled", &names, &[], &adversarial);
-    measure("adversarial, odd", &names, &[], &fixed);
     let masks: Vec<Mask> = ["7XXX", "[2-5]XXX", "_9."]
         .map(|mask| mask.parse().expect("a mask"))
         .into();
-    measure("far, with masks", &names, &masks, &far);
+    rows.extend([
+        measured("hit", &names, &[], &hits),
+        measured("near", &names, &[], &near),
+        measured("far", &names, &[], &far),
+        measured("adversarial, shuffled", &names, &[], &adversarial),
+        measured("adversarial, odd", &names, &[], &fixed),
+        measured("far, with masks", &names, &masks, &far),
+    ]);
+    rows
 }
