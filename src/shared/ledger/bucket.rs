@@ -8,6 +8,7 @@ use super::{Full, Key, LANES, Ledger, Relaxed, denials, guesses, lookup, strikes
 use crate::engine::facts::Now;
 use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
+#[cfg(not(loom))]
 use crate::shared::region::fetch_ahead;
 
 /// How much a record is worth, least first: in a full bucket the least valuable gives way.
@@ -73,6 +74,7 @@ impl Ledger {
     }
 
     /// Has the fingerprints fetched that the first look at a key will read.
+    #[cfg(not(loom))]
     #[inline]
     pub fn fetch_ahead(&self, hash: u64) {
         let first = self.bucket(hash) * self.ways;
