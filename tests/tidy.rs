@@ -197,7 +197,7 @@ fn files_and_functions_are_short() {
         for start in 0..lines.len() {
             let length = function_length(&lines[start..]).unwrap_or_default();
             let place = format!("{}:{}", file.path, start + 1);
-            assert!(length < 80, "{place} is a function of {length} lines");
+            assert!(length < 70, "{place} is a function of {length} lines");
         }
     }
 }

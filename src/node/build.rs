@@ -1,7 +1,7 @@
 //! A node put together: how large its tables are, and where each lies in the one mapping.
 //!
-//! Runs in the main process, in `mod_init`, once; and in `sec-replay`. Whoever adds a table writes down its words and takes
-//! them, in the same breath.
+//! Runs in the main process, in `mod_init`, once; and in `sec-replay`. Whoever adds a table writes
+//! down its words and takes them, in the same breath.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicI32;
@@ -19,7 +19,7 @@ use crate::shared::evidence::Evidence;
 use crate::shared::feeds::FeedStates;
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
-use crate::shared::ledger::{Census, Ledger};
+use crate::shared::ledger::{Census, Ledger, Size};
 use crate::shared::names::Names;
 use crate::shared::notes::Notes;
 use crate::shared::rates::Rates;
@@ -54,37 +54,18 @@ impl Node {
         let policy = config.policy();
         let scale = kept(policy.limits.iter().map(|limit| limit.quota));
         let widest = kept(Quota::new(1, 86_400));
-        let ledger_size = Ledger::size(config.ledger_size());
-        let rates_words = Rates::words(config.table_size(), scale.len());
-        let counts_words = Rates::words(config.count_table_size(), 1);
-        let snapshot_words = Snapshot::words(config.snapshot_size());
-        let parts = [
-            rates_words,
-            counts_words,
-            ledger_size.tags,
-            ledger_size.words,
-            Census::WORDS,
-            Statistics::WORDS,
-            Status::WORDS,
-            Words::WORDS,
-            Notes::WORDS,
-            Hosts::WORDS,
-            Evidence::WORDS,
-            Names::WORDS,
-            FeedStates::WORDS,
-            snapshot_words,
-        ];
-        let mut region = region(&parts)?;
+        let sizes = Sizes::of(config, scale.len());
+        let mut region = sizes.region()?;
         let census = Census::new(region.take(Census::WORDS));
         let strike_window = policy.strike_window;
-        let snapshot = Snapshot::new(region.take(snapshot_words));
+        let snapshot = Snapshot::new(region.take(sizes.snapshot));
         let extension_sources = config.extension_sources();
         Ok(Node {
-            rates: Rates::new(region.take(rates_words), scale),
-            counts: Rates::new(region.take(counts_words), widest),
+            rates: Rates::new(region.take(sizes.rates), scale),
+            counts: Rates::new(region.take(sizes.counts), widest),
             ledger: Ledger::new(
-                region.take(ledger_size.tags),
-                region.take(ledger_size.words),
+                region.take(sizes.ledger.tags),
+                region.take(sizes.ledger.words),
                 census,
                 strike_window,
             ),
@@ -134,15 +115,50 @@ fn kept(quotas: impl IntoIterator<Item = Quota>) -> &'static [Quota] {
     quotas.into_iter().collect::<Vec<_>>().leak()
 }
 
-/// A mapping with room for tables of these many words.
-fn region(parts: &[usize]) -> Result<Region, String> {
-    let words = parts.iter().map(|part| part.next_multiple_of(LINE));
-    let words = words.sum::<usize>();
-    Region::new(words).map_err(|error| {
-        let megabytes = words.div_ceil(1 << 17);
-        format!(
-            "no shared memory for the tables: {megabytes} MB were asked for ({error}); \
-             table_size, ledger_size, count_table_size and snapshot_size say how large they are"
-        )
-    })
+/// Words of the tables whose sizes the configuration names.
+struct Sizes {
+    rates: usize,
+    counts: usize,
+    ledger: Size,
+    snapshot: usize,
+}
+
+impl Sizes {
+    fn of(config: &Config, limits: usize) -> Sizes {
+        Sizes {
+            rates: Rates::words(config.table_size(), limits),
+            counts: Rates::words(config.count_table_size(), 1),
+            ledger: Ledger::size(config.ledger_size()),
+            snapshot: Snapshot::words(config.snapshot_size()),
+        }
+    }
+
+    /// A mapping with room for them and for all others.
+    fn region(&self) -> Result<Region, String> {
+        let parts = [
+            self.rates,
+            self.counts,
+            self.ledger.tags,
+            self.ledger.words,
+            self.snapshot,
+            Census::WORDS,
+            Statistics::WORDS,
+            Status::WORDS,
+            Words::WORDS,
+            Notes::WORDS,
+            Hosts::WORDS,
+            Evidence::WORDS,
+            Names::WORDS,
+            FeedStates::WORDS,
+        ];
+        let words = parts.iter().map(|part| part.next_multiple_of(LINE));
+        let words = words.sum::<usize>();
+        Region::new(words).map_err(|error| {
+            let megabytes = words.div_ceil(1 << 17);
+            format!(
+                "no shared memory for the tables: {megabytes} MB were asked for ({error}); \
+                 table_size, ledger_size, count_table_size and snapshot_size say how large they are"
+            )
+        })
+    }
 }
