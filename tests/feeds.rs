@@ -497,6 +497,11 @@ fn another_agent_goes_on_with_what_was_published() {
     wait_for_verdict("203.0.113.99", -5);
     assert_eq!((verdict(LISTED), verdict("203.0.113.9")), (-5, -5));
     assert_eq!(verdict("203.0.113.64"), 1);
+    // What was recovered lies in more pieces than the list has lines: it has not shrunk.
+    web.say(Page::new(format!("{LISTED}\n203.0.113.0/26\n")));
+    wait_until("both feeds to be loaded again", || {
+        feeds(&server).matches("state: loaded").count() == 2
+    });
 }
 
 fn reload_named(server: &Kamailio, name: &str) {

@@ -115,8 +115,7 @@ impl Feeds {
         if loaded && let Err(problem) = self.publish().await {
             log::error(format_args!("feeds: {problem}"));
         }
-        for (number, followed) in self.feeds.iter_mut().enumerate() {
-            followed.state.entries = followed.entries.len() as u64;
+        for (number, followed) in self.feeds.iter().enumerate() {
             self.node.feed_states.write(number, &followed.state);
         }
     }
@@ -170,7 +169,8 @@ impl Feeds {
     }
 
     async fn settle(&mut self, number: usize, confirmed: bool, outcome: Outcome) {
-        let before = self.feeds[number].entries.len();
+        // As the list had it: what was recovered may be in more pieces.
+        let before = self.feeds[number].state.entries as usize;
         let mut pause = None;
         let failure = match outcome {
             Outcome::List(Ok(Fetched::Untouched)) => {
@@ -281,10 +281,10 @@ impl Feeds {
         };
         let now = u64::from(unix());
         let holds = |entry: &&Entry| u64::from(entry.seen) + ttl > now;
-        let left: Vec<Entry> = followed.entries.iter().filter(holds).copied().collect();
-        if left.len() == followed.entries.len() {
+        if followed.entries.iter().all(|entry| holds(&entry)) {
             return;
         }
+        let left: Vec<Entry> = followed.entries.iter().filter(holds).copied().collect();
         followed.entries = Arc::new(left);
         followed.state.entries = followed.entries.len() as u64;
         followed.tell(self.node.log_level, "after old ones have ended");

@@ -98,6 +98,7 @@ impl Subscription {
         self.mark.etag = copy.etag;
         self.mark.modified = copy.modified;
         self.cursor = copy.cursor;
+        self.state.entries = copy.entries.len() as u64;
         self.entries = Arc::new(copy.entries);
     }
 
