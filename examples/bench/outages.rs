@@ -88,6 +88,17 @@ impl World {
         }
     }
 
+    /// Waits until every process of the server has its connection: a peer that cannot make one at the
+    /// start ends.
+    fn settle(&self) {
+        let mut count = 0;
+        wait_until("the connections to be made", || {
+            thread::sleep(Duration::from_millis(500));
+            let again = self.relay.connections();
+            again > 0 && std::mem::replace(&mut count, again) == again
+        });
+    }
+
     fn ask(&self, words: &str) {
         self.redis.run::<()>(words);
     }
@@ -121,6 +132,7 @@ pub fn measure() -> Vec<Row> {
     let rows = faults.map(|((fault, begin), (stack, start))| {
         let mut world = World::new();
         let server = start();
+        world.settle();
         begin(&mut world);
         let times = call();
         // First Redis: workers that wait for it could not end.
