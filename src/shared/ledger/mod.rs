@@ -334,6 +334,8 @@ impl Ledger {
 }
 
 #[cfg(all(test, not(loom)))]
+mod stress_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 #[cfg(all(test, loom))]
