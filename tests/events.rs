@@ -4,9 +4,7 @@
 
 mod host;
 
-use host::{
-    Client, Config, Engine, Kamailio, Launch, Redis, Request, isolate, wait_for, wait_until,
-};
+use host::{Client, Config, Engine, Kamailio, Launch, Redis, Request, isolate, wait_until};
 use nix::sys::signal::Signal;
 
 const URL: &str = "redis://127.0.0.1:6379";
@@ -229,12 +227,7 @@ fn a_slow_route_delays_nobody_and_what_does_not_fit_is_counted() {
 fn a_new_agent_goes_on_telling() {
     isolate();
     let server = Kamailio::start(config().extra(ROUTES));
-    let agent = wait_for("the agent", || {
-        let status = server.kamcmd(&["sec.status"]).ok()?;
-        let line = status.lines().find(|line| line.contains("agent_pid"))?;
-        line.split_once(": ")?.1.trim().parse().ok()
-    });
-    server.signal(agent, Signal::SIGKILL);
+    server.signal(server.agent(), Signal::SIGKILL);
     server.kamcmd(&["sec.ban", CUSTOMER]).expect("it bans");
     wait_to_hear(&server, &["sec:ban 198.51.100.7 manual 300"]);
 }

@@ -6,7 +6,7 @@ mod host;
 
 use std::fs;
 
-use host::{Client, Config, DNS, Dnsmasq, Kamailio, Request, isolate, wait_for, wait_until};
+use host::{Client, Config, DNS, Dnsmasq, Kamailio, Request, isolate, wait_until};
 use nix::sys::signal::Signal;
 
 const NAME: &str = "sip.carrier.com";
@@ -33,20 +33,11 @@ fn whitelist(server: &Kamailio) -> String {
     server.kamcmd(&["sec.whitelist"]).unwrap()
 }
 
-fn agent(server: &Kamailio) -> Option<i32> {
-    let status = server.kamcmd(&["sec.status"]).ok()?;
-    let mut lines = status.lines();
-    let pid = lines.find_map(|line| line.trim().strip_prefix("agent_pid: "))?;
-    pid.parse().ok().filter(|pid| *pid > 0)
-}
-
 /// The next agent asks for all names at once, however long their TTL.
 fn restart_agent(server: &Kamailio) {
-    let before = wait_for("the agent", || agent(server));
+    let before = server.agent();
     server.signal(before, Signal::SIGKILL);
-    wait_until("the next agent", || {
-        agent(server).is_some_and(|pid| pid != before)
-    });
+    wait_until("the next agent", || server.agent() != before);
 }
 
 #[test]

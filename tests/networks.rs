@@ -53,12 +53,6 @@ fn status(server: &Kamailio, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {status}"))
 }
 
-fn agent(server: &Kamailio) -> i32 {
-    status(server, "agent_pid")
-        .parse()
-        .expect("a process number")
-}
-
 #[test]
 fn a_banned_network_is_refused_shown_and_freed() {
     let server = start(Config::new());
@@ -292,7 +286,7 @@ fn the_longest_ban_speaks_and_ends_on_time_without_the_agent() {
     wait_until("the bans to hold", || {
         is_banned("10.8.1.1") && is_banned("10.9.0.1")
     });
-    server.signal(agent(&server), Signal::SIGSTOP);
+    server.signal(server.agent(), Signal::SIGSTOP);
     let reason = |source| {
         let answer = Client::udp(source).ask(&check());
         (answer.rc(), answer.variable("reason").to_owned())
@@ -303,7 +297,7 @@ fn the_longest_ban_speaks_and_ends_on_time_without_the_agent() {
     wait_until("the narrow ban to end", || {
         reason("10.8.1.1") == (-1, "wide".into())
     });
-    server.signal(agent(&server), Signal::SIGCONT);
+    server.signal(server.agent(), Signal::SIGCONT);
     wait_until("the agent to take them out", || {
         server.stat("active_bans") == 1
     });
@@ -319,7 +313,7 @@ fn networks_survive_the_agent_and_need_a_living_one() {
     wait_until("both to hold", || {
         is_banned("10.10.0.1") && is_whitelisted("10.11.0.1")
     });
-    let killed = agent(&server);
+    let killed = server.agent();
     server.signal(killed, Signal::SIGKILL);
     wait_until("the agent to be missed", || {
         status(&server, "agent") == "down"
@@ -334,7 +328,7 @@ fn networks_survive_the_agent_and_need_a_living_one() {
     );
     assert_eq!((verdict("10.10.0.1"), verdict("10.11.0.1")), (-1, 2));
     wait_until("the next agent", || status(&server, "agent") == "up");
-    assert_ne!(agent(&server), killed);
+    assert_ne!(server.agent(), killed);
     server.kamcmd(&["sec.ban", "10.12.0.0/16", "600"]).unwrap();
     wait_until("the new ban to hold", || is_banned("10.12.0.1"));
     assert_eq!((verdict("10.10.0.1"), verdict("10.11.0.1")), (-1, 2));
@@ -415,7 +409,7 @@ fn a_list_file_is_read_anew_and_a_bad_one_changes_nothing() {
     assert_eq!((refused.code, &*refused.message), (400, sentence));
 
     // What was read anew outlives the agent, and an empty file is a list, too.
-    server.signal(agent(&server), Signal::SIGKILL);
+    server.signal(server.agent(), Signal::SIGKILL);
     wait_until("the agent to be missed", || {
         status(&server, "agent") == "down"
     });

@@ -50,16 +50,6 @@ fn explain(server: &Kamailio, source: &str) -> String {
     server.kamcmd(&["sec.explain", source]).unwrap()
 }
 
-fn agent(server: &Kamailio) -> i32 {
-    host::wait_for("the agent", || {
-        let status = server.kamcmd(&["sec.status"]).ok()?;
-        let pid = status
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("agent_pid: "))?;
-        pid.parse().ok().filter(|pid| *pid > 0)
-    })
-}
-
 #[test]
 fn a_host_with_a_trusted_name_is_spared_and_still_limited() {
     isolate();
@@ -375,7 +365,7 @@ fn a_hold_ends_without_an_agent() {
     isolate();
     let _dns = Dnsmasq::start(&[&format!("--host-record={CRAWLER_NAME},{CRAWLER}")]);
     let server = Kamailio::start(config());
-    let agent = agent(&server);
+    let agent = server.agent();
     server.signal(agent, Signal::SIGSTOP);
     offend(CRAWLER);
     assert_eq!(verdict(CRAWLER), -3);
@@ -400,7 +390,7 @@ fn an_agent_that_dies_leaves_nobody_held() {
     isolate();
     let _dns = Dnsmasq::start(&[&format!("--host-record={CRAWLER_NAME},{CRAWLER}")]);
     let server = Kamailio::start(config().param("rdns_timeout", 10));
-    let agent = agent(&server);
+    let agent = server.agent();
     server.signal(agent, Signal::SIGSTOP);
     offend(CRAWLER);
     offend("203.0.113.6");

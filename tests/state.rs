@@ -133,12 +133,7 @@ fn what_was_lifted_stays_lifted_when_the_agent_is_replaced() {
         fs::read_to_string(&file).is_ok_and(|text| text.contains(OFFENDER))
     });
     node.kamcmd(&["sec.unban", OFFENDER]).unwrap();
-    let status = node.kamcmd(&["sec.status"]).unwrap();
-    let agent = status
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("agent_pid: "))
-        .unwrap();
-    node.signal(agent.parse().unwrap(), Signal::SIGKILL);
+    node.signal(node.agent(), Signal::SIGKILL);
     wait_until("a new agent", || {
         node.kamcmd(&["sec.status"])
             .unwrap()

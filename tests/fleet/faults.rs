@@ -186,7 +186,7 @@ fn a_node_that_read_too_slowly_is_thrown_out_and_comes_back() {
     );
     let node = node();
     let callers = Callers::start();
-    let slow = agent(&node);
+    let slow = node.agent();
     node.signal(slow, Signal::SIGSTOP);
     let mut connection = redis.connection();
     let mut from = 0;

@@ -58,10 +58,6 @@ fn wait_for_verdict(source: &str, expected: i64) {
     });
 }
 
-fn agent(node: &Kamailio) -> i32 {
-    status(node, "agent_pid").parse().expect("a process number")
-}
-
 fn node_b() -> Kamailio {
     let b = Kamailio::start(Config::new().at(NODE_B).param("redis_url", URL));
     wait_for_link(&b);

@@ -235,9 +235,9 @@ fn orders_of_an_outage_are_written_later_even_by_another_agent() {
     wait_for_verdict("10.2.0.1", 1);
     wait_for_verdict("10.3.0.1", -1);
     wait_for_verdict("10.4.0.1", 2);
-    let first = agent(&node);
+    let first = node.agent();
     node.signal(first, Signal::SIGKILL);
-    wait_until("another agent", || agent(&node) != first);
+    wait_until("another agent", || node.agent() != first);
     redis.signal(Signal::SIGCONT);
     wait_until("Redis to be as this node says", || {
         let there = |key| is_there(&redis, key);

@@ -62,7 +62,7 @@ fn a_queued_unban_never_deletes_a_newer_ban() {
         wait_until("node b to ban too", || on_b() == -1);
     }
     // Node b is cut off, and unbans both; one is banned anew meanwhile.
-    let cut_off = agent(&b);
+    let cut_off = b.agent();
     b.signal(cut_off, Signal::SIGSTOP);
     b.kamcmd(&["sec.unban", CUSTOMER]).unwrap();
     b.kamcmd(&["sec.unban", "198.51.100.70"]).unwrap();

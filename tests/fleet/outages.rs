@@ -123,13 +123,13 @@ fn a_killed_agent_is_replaced_and_loses_nothing() {
     isolate();
     let redis = Redis::start();
     let node = node();
-    let first = agent(&node);
+    let first = node.agent();
     node.signal(first, Signal::SIGKILL);
     node.kamcmd(&["sec.ban", CUSTOMER, "600"]).unwrap();
     assert_eq!(verdict("198.51.100.80"), 1, "calls go on");
     wait_until("the ban in Redis", || {
         redis.get(&format!("ban:{CUSTOMER}")).is_some()
     });
-    assert_ne!(agent(&node), first);
+    assert_ne!(node.agent(), first);
     assert!(node.log().contains("was killed by signal 9"));
 }
