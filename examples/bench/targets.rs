@@ -98,7 +98,7 @@ const TARGETS: &[(&str, f64, &str, Measure)] = &[
         "a random source of 4M in the table, beside the floor",
         3.0,
         "times",
-        Ratio("hash and charge, 4M sources", FLOOR),
+        Ratio("hash, charge and level, 4M sources", FLOOR),
     ),
     (
         "a random source of 4M, the whole call, beside the floor",
