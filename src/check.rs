@@ -143,11 +143,7 @@ pub fn is_whitelisted(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let (address, _) = address(node, message, args);
     let (key, now) = (node.key(address), node.now());
     let lists = node.membership(address, now);
-    let entry = || {
-        let mut standing = node.ledger.standing(key, now);
-        lists.join(&mut standing, now, node.status.shadow());
-        standing.whitelisted(now)
-    };
+    let entry = || node.standing_within(key, &lists, now).whitelisted(now);
     answer(node.is_own(address) || lists.listed || entry())
 }
 
@@ -160,8 +156,7 @@ pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     if node.is_own(address) || lists.listed {
         return NO;
     }
-    let mut standing = node.ledger.standing(key, now);
-    lists.join(&mut standing, now, node.status.shadow());
+    let standing = node.standing_within(key, &lists, now);
     answer(standing.banned(now, false) && !standing.whitelisted(now))
 }
 

@@ -30,8 +30,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
     let (key, now) = (node.key(address), node.now());
     let lists = node.membership(address, now);
     let shadow = node.status.shadow();
-    let mut standing = node.ledger.standing(key, now);
-    lists.join(&mut standing, now, shadow);
+    let standing = node.standing_within(key, &lists, now);
     let facts = Facts {
         now,
         source: key.source,

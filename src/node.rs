@@ -203,9 +203,13 @@ impl Node {
 
     /// What is known of an address: of its source, and of the networks around it.
     pub fn standing(&self, address: IpAddr, key: Key, now: Now) -> Standing {
+        self.standing_within(key, &self.membership(address, now), now)
+    }
+
+    /// The same, where it is known already what the lists say of the address.
+    pub fn standing_within(&self, key: Key, lists: &Membership, now: Now) -> Standing {
         let mut standing = self.ledger.standing(key, now);
-        self.membership(address, now)
-            .join(&mut standing, now, self.status.shadow());
+        lists.join(&mut standing, now, self.status.shadow());
         standing
     }
 
