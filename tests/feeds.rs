@@ -7,23 +7,14 @@ mod host;
 use std::fs;
 use std::path::Path;
 
-use host::{Client, Config, Kamailio, Page, Request, SERVER, Web, isolate, wait_for, wait_until};
+use host::{
+    Client, Config, Kamailio, Page, Request, SERVER, Web, isolate, verdict, wait_for,
+    wait_for_verdict, wait_until,
+};
 use nix::sys::signal::Signal;
 
 const LISTED: &str = "203.0.113.7";
 const OTHER: &str = "203.0.113.8";
-
-fn verdict(source: &str) -> i64 {
-    Client::udp(source)
-        .ask(&Request::call("sec_check", &[]))
-        .rc()
-}
-
-fn wait_for_verdict(source: &str, expected: i64) {
-    wait_until(&format!("{source} to get {expected}"), || {
-        verdict(source) == expected
-    });
-}
 
 fn feeds(server: &Kamailio) -> String {
     server.kamcmd(&["sec.feeds"]).expect("sec.feeds answers")
@@ -476,18 +467,12 @@ fn another_agent_goes_on_with_what_was_published() {
         verdict(LISTED) == -5 && verdict(OTHER) == -5
     });
     web.say(Page::new("").status("500 Oh no"));
-    let agent = || {
-        let status = server.kamcmd(&["sec.status"]).ok()?;
-        let mut lines = status.lines();
-        let pid = lines.find_map(|line| line.trim().strip_prefix("agent_pid: "))?;
-        pid.parse::<i32>().ok()
-    };
-    let before = agent().expect("there is an agent");
+    let before = server.agent();
     // It may be down for a moment, but the lists hold.
     server.signal(before, Signal::SIGKILL);
     wait_until("the next agent", || {
         assert_eq!((verdict(LISTED), verdict("203.0.113.9")), (-5, -5));
-        agent().is_some_and(|pid| pid != before)
+        server.status("agent_pid") != before.to_string()
     });
     wait_until("both feeds to be looked at", || {
         feeds(&server).matches("failures: 0").count() == 1

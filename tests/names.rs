@@ -6,7 +6,9 @@ mod host;
 
 use std::fs;
 
-use host::{Client, Config, DNS, Dnsmasq, Kamailio, Request, isolate, wait_until};
+use host::{
+    Client, Config, DNS, Dnsmasq, Kamailio, Request, isolate, verdict, wait_for_verdict, wait_until,
+};
 use nix::sys::signal::Signal;
 
 const NAME: &str = "sip.carrier.com";
@@ -15,18 +17,6 @@ fn config() -> Config {
     Config::new()
         .param("resolver", DNS)
         .param("whitelist", NAME)
-}
-
-fn verdict(source: &str) -> i64 {
-    Client::udp(source)
-        .ask(&Request::call("sec_check", &[]))
-        .rc()
-}
-
-fn wait_for_verdict(source: &str, expected: i64) {
-    wait_until(&format!("{source} to get {expected}"), || {
-        verdict(source) == expected
-    });
 }
 
 fn whitelist(server: &Kamailio) -> String {

@@ -6,7 +6,7 @@ mod host;
 
 use std::fs;
 
-use host::{Client, Config, Kamailio, Request, isolate, wait_for, wait_until};
+use host::{Client, Config, Kamailio, Request, isolate, verdict, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
 /// The limit of most tests: of a burst exactly thirty pass, whatever the machine does.
@@ -27,10 +27,6 @@ fn check() -> Request {
     Request::call("sec_check", &[])
 }
 
-fn verdict(source: &str) -> i64 {
-    Client::udp(source).ask(&check()).rc()
-}
-
 /// A client whose address no test attacks from: it asks about others.
 fn observer() -> Client {
     Client::udp("198.51.100.200")
@@ -42,15 +38,6 @@ fn is_banned(address: &str) -> bool {
 
 fn is_whitelisted(address: &str) -> bool {
     observer().call("is_whitelisted", &[address]) == 1
-}
-
-fn status(server: &Kamailio, name: &str) -> String {
-    let status = server.kamcmd(&["sec.status"]).expect("sec.status answers");
-    let line = status.lines().find_map(|line| {
-        let (key, value) = line.trim().split_once(':')?;
-        (key == name).then(|| value.trim().to_owned())
-    });
-    line.unwrap_or_else(|| panic!("no {name} in {status}"))
 }
 
 #[test]
@@ -316,7 +303,7 @@ fn networks_survive_the_agent_and_need_a_living_one() {
     let killed = server.agent();
     server.signal(killed, Signal::SIGKILL);
     wait_until("the agent to be missed", || {
-        status(&server, "agent") == "down"
+        server.status("agent") == "down"
     });
     let refused = server.kamcmd(&["sec.ban", "10.12.0.0/16"]).unwrap_err();
     assert_eq!(refused.code, 503);
@@ -327,7 +314,7 @@ fn networks_survive_the_agent_and_need_a_living_one() {
         -1
     );
     assert_eq!((verdict("10.10.0.1"), verdict("10.11.0.1")), (-1, 2));
-    wait_until("the next agent", || status(&server, "agent") == "up");
+    wait_until("the next agent", || server.status("agent") == "up");
     assert_ne!(server.agent(), killed);
     server.kamcmd(&["sec.ban", "10.12.0.0/16", "600"]).unwrap();
     wait_until("the new ban to hold", || is_banned("10.12.0.1"));
@@ -381,7 +368,7 @@ fn a_list_file_is_read_anew_and_a_bad_one_changes_nothing() {
         .param("whitelist", "198.51.100.1")
         .param("whitelist_file", &*file);
     let server = start(config);
-    assert_eq!(status(&server, "whitelist_file"), "as at the start");
+    assert_eq!(server.status("whitelist_file"), "as at the start");
     assert!(is_whitelisted("198.51.100.20") && is_whitelisted("198.51.100.1"));
 
     fs::write(&file, "198.51.100.21\n10.14.0.0/16\n").unwrap();
@@ -390,18 +377,20 @@ fn a_list_file_is_read_anew_and_a_bad_one_changes_nothing() {
     wait_until("the new file to count", || is_whitelisted("10.14.3.3"));
     assert!(is_whitelisted("198.51.100.1"), "the lines stay");
     assert!(!is_whitelisted("198.51.100.20"), "the old file does not");
-    assert_eq!(status(&server, "whitelist_file"), "2 entries read anew");
+    assert_eq!(server.status("whitelist_file"), "2 entries read anew");
 
     fs::write(&file, "198.51.100.22\nnonsense\n").unwrap();
     server.kamcmd(&["sec.reload", "whitelist_file"]).unwrap();
     wait_until("the bad line to be named", || {
-        status(&server, "whitelist_file").contains("line 2: \"nonsense\" is not an address")
+        server
+            .status("whitelist_file")
+            .contains("line 2: \"nonsense\" is not an address")
     });
     assert!(is_whitelisted("10.14.3.3") && !is_whitelisted("198.51.100.22"));
     fs::remove_file(&file).unwrap();
     server.kamcmd(&["sec.reload", "whitelist_file"]).unwrap();
     wait_until("the missing file to be named", || {
-        status(&server, "whitelist_file").contains("cannot be read")
+        server.status("whitelist_file").contains("cannot be read")
     });
     assert!(is_whitelisted("198.51.100.21"));
     let refused = server.kamcmd(&["sec.reload", "feeds"]).unwrap_err();
@@ -411,10 +400,10 @@ fn a_list_file_is_read_anew_and_a_bad_one_changes_nothing() {
     // What was read anew outlives the agent, and an empty file is a list, too.
     server.signal(server.agent(), Signal::SIGKILL);
     wait_until("the agent to be missed", || {
-        status(&server, "agent") == "down"
+        server.status("agent") == "down"
     });
     assert!(is_whitelisted("198.51.100.21"));
-    wait_until("the next agent", || status(&server, "agent") == "up");
+    wait_until("the next agent", || server.status("agent") == "up");
     assert!(is_whitelisted("198.51.100.21"));
     fs::write(&file, "# nobody\n").unwrap();
     server.kamcmd(&["sec.reload"]).unwrap();

@@ -10,7 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use host::{Client, Config, Kamailio, Launch, Request, SERVER, SERVER6, isolate, wait_until};
+use host::{
+    Client, Config, Kamailio, Launch, Request, SERVER, SERVER6, isolate, verdict, wait_until,
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -86,23 +88,9 @@ fn refused() -> u64 {
         .expect("a count")
 }
 
-fn verdict(source: &str) -> i64 {
-    let check = Request::call("sec_check", &[]);
-    Client::udp(source).ask(&check).rc()
-}
-
-fn status(server: &Kamailio, name: &str) -> String {
-    let status = server.kamcmd(&["sec.status"]).expect("sec.status answers");
-    let line = status.lines().find_map(|line| {
-        let (key, value) = line.trim().split_once(':')?;
-        (key == name).then(|| value.trim().to_owned())
-    });
-    line.unwrap_or_else(|| panic!("no {name} in {status}"))
-}
-
 fn start(config: Config) -> Kamailio {
     let server = Kamailio::start(config.listen(&format!("udp:[{SERVER6}]:5060")));
-    wait_until("the agent", || status(&server, "agent") == "up");
+    wait_until("the agent", || server.status("agent") == "up");
     server
 }
 
@@ -183,7 +171,7 @@ fn the_file_lists_what_is_denied_and_nothing_else() {
     wait_until("an empty list", || lines(&file).is_empty());
     command(&server, &["sec.mode", "enforce"]);
     wait_until("the bans again", || lines(&file) == left);
-    assert_eq!(status(&server, "feed_export_problem"), "");
+    assert_eq!(server.status("feed_export_problem"), "");
 }
 
 #[test]
@@ -193,14 +181,16 @@ fn a_file_that_cannot_be_written_is_said_once_and_tried_again() {
     let file = directory.path().join("later").join("bans.list");
     let server = start(Config::new().param("feed_export", &*file));
     wait_until("the complaint", || {
-        status(&server, "feed_export_problem").contains("No such file")
+        server
+            .status("feed_export_problem")
+            .contains("No such file")
     });
     command(&server, &["sec.ban", OFFENDER, "600"]);
     assert_eq!(verdict(OFFENDER), -1);
     fs::create_dir(directory.path().join("later")).unwrap();
     wait_until("the file", || lines(&file) == [OFFENDER]);
     wait_until("no problem", || {
-        status(&server, "feed_export_problem").is_empty()
+        server.status("feed_export_problem").is_empty()
     });
     let log = server.stop();
     assert_eq!(log.matches("cannot be written").count(), 1, "{log}");
@@ -304,8 +294,7 @@ fn the_sets_become_right_after_a_restart_and_after_a_reload_of_the_firewall() {
     wait_until("the ban in the new set", || holds("sec_v4", &[OFFENDER]));
     // Somebody else's element, and an agent that is new.
     nft("add element inet filter sec_v4 { 203.0.113.0/24, 203.0.114.1 timeout 1h }\n");
-    let agent = status(&server, "agent_pid").parse().unwrap();
-    server.signal(agent, Signal::SIGKILL);
+    server.signal(server.agent(), Signal::SIGKILL);
     wait_until("the new agent's work", || holds("sec_v4", &[OFFENDER]));
     server.stop();
     // What has an end leaves by itself; a server that remembers nothing lifts it at once.
@@ -338,7 +327,7 @@ fn thousands_of_bans_at_once_are_all_there() {
     wait_until("all of them", || elements("sec_v4").len() == 3000);
     let held = elements("sec_v4");
     assert!((0..3000).all(|number| held.contains_key(&address(number))));
-    assert_eq!(status(&server, "nft_set_problem"), "");
+    assert_eq!(server.status("nft_set_problem"), "");
 }
 
 /// A node whose sets are not as they have to be: it says so, and denies and allows as ever.
@@ -353,7 +342,7 @@ fn with_bad_sets(sets: &str, problem: &str) -> Kamailio {
     command(&server, &["sec.ban", "198.51.100.9", "600"]);
     assert_eq!((verdict(OFFENDER), verdict(CUSTOMER)), (-1, 1));
     wait_until(problem, || {
-        status(&server, "nft_set_problem").contains(problem)
+        server.status("nft_set_problem").contains(problem)
     });
     server
 }
@@ -389,9 +378,7 @@ fn a_set_that_comes_later_is_filled_and_nothing_is_said_twice() {
     let server = with_bad_sets("", "there is no set inet filter sec_v4");
     nft(RULES);
     wait_until("the bans", || elements("sec_v4").len() == 2);
-    wait_until("no problem", || {
-        status(&server, "nft_set_problem").is_empty()
-    });
+    wait_until("no problem", || server.status("nft_set_problem").is_empty());
     let log = server.stop();
     assert_eq!(log.matches("gets no bans").count(), 1, "{log}");
     assert_eq!(log.matches("takes bans again").count(), 1, "{log}");
@@ -404,7 +391,9 @@ fn without_the_right_it_says_so_and_the_server_works() {
     let launch = Launch::Daemon { user: "nobody" };
     let server = start(Config::new().param("nft_set", SETS).launch(launch));
     wait_until("the problem", || {
-        status(&server, "nft_set_problem").contains("lacks CAP_NET_ADMIN")
+        server
+            .status("nft_set_problem")
+            .contains("lacks CAP_NET_ADMIN")
     });
     command(&server, &["sec.ban", OFFENDER, "600"]);
     assert_eq!((verdict(OFFENDER), verdict(CUSTOMER)), (-1, 1));

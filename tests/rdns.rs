@@ -6,7 +6,8 @@ mod host;
 
 use hickory_resolver::proto::op::ResponseCode;
 use host::{
-    Client, Config, DNS, Dnsmasq, Kamailio, NameServer, Reply, Request, isolate, record, wait_until,
+    Client, Config, DNS, Dnsmasq, Kamailio, NameServer, Reply, Request, isolate, record, verdict,
+    wait_until,
 };
 use nix::sys::signal::Signal;
 
@@ -29,10 +30,6 @@ fn check() -> Request {
 /// Strikes as hard as it takes to be banned at once.
 fn offend(source: &str) {
     assert_eq!(Client::udp(source).call("sec_strike", &["scan", "10"]), 1);
-}
-
-fn verdict(source: &str) -> i64 {
-    Client::udp(source).ask(&check()).rc()
 }
 
 fn variable(source: &str, name: &str) -> String {

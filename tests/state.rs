@@ -7,19 +7,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use host::{Client, Config, Kamailio, Request, isolate, wait_until};
+use host::{Client, Config, Kamailio, Request, isolate, verdict, wait_until};
 use nix::sys::signal::Signal;
 
 const OFFENDER: &str = "198.51.100.7";
 
 fn config(file: &Path) -> Config {
     Config::new().param("state_file", file.display().to_string().as_str())
-}
-
-fn verdict(source: &str) -> i64 {
-    Client::udp(source)
-        .ask(&Request::call("sec_check", &[]))
-        .rc()
 }
 
 fn wait_until_remembered(node: &Kamailio) {

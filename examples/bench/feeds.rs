@@ -153,10 +153,7 @@ pub fn loading() -> Vec<Row> {
 }
 
 fn resident_mb(server: &Kamailio) -> f64 {
-    let status = server.kamcmd(&["sec.status"]).expect("sec.status answers");
-    let mut lines = status.lines();
-    let pid = lines.find_map(|line| line.trim().strip_prefix("agent_pid: "));
-    let pid = pid.expect("there is an agent");
+    let pid = server.agent();
     let memory = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let private = memory
         .lines()

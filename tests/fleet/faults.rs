@@ -18,7 +18,7 @@ fn node_behind() -> (Relay, Kamailio) {
 }
 
 fn wait_for_problem(node: &Kamailio, problem: &str) {
-    wait_until(problem, || status(node, "redis_problem").contains(problem));
+    wait_until(problem, || node.status("redis_problem").contains(problem));
 }
 
 /// Puts so many bans of addresses, and of networks, into Redis, in steps of a thousand.
@@ -77,7 +77,7 @@ fn a_full_server_gets_what_it_missed_when_there_is_room() {
         "the history is whole"
     );
     wait_until("the problem to be over", || {
-        status(&node, "redis_problem").is_empty()
+        node.status("redis_problem").is_empty()
     });
 }
 

@@ -17,7 +17,10 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
-use host::{Callers, Client, Config, Kamailio, Redis, Request, isolate, wait_until};
+use host::{
+    Callers, Client, Config, Kamailio, Redis, Request, isolate, verdict, wait_for_verdict,
+    wait_until,
+};
 use nix::sys::signal::Signal;
 
 const URL: &str = "redis://127.0.0.1:6379";
@@ -48,16 +51,6 @@ fn flood(source: &str) {
     );
 }
 
-fn verdict(source: &str) -> i64 {
-    Client::udp(source).ask(&check()).rc()
-}
-
-fn wait_for_verdict(source: &str, expected: i64) {
-    wait_until(&format!("{source} to get {expected}"), || {
-        verdict(source) == expected
-    });
-}
-
 fn node_b() -> Kamailio {
     let b = Kamailio::start(Config::new().at(NODE_B).param("redis_url", URL));
     wait_for_link(&b);
@@ -75,7 +68,7 @@ fn wait_until_they_agree(redis: &Redis, node: &Kamailio) {
         };
         keys("ban:") == listed(node, "sec.bans")
             && keys("white_list:") == listed(node, "sec.whitelist")
-            && status(node, "redis_unwritten") == "0"
+            && node.status("redis_unwritten") == "0"
     });
 }
 
@@ -94,13 +87,4 @@ fn listed(node: &Kamailio, command: &str) -> BTreeSet<String> {
         }
     }
     all
-}
-
-fn status(node: &Kamailio, name: &str) -> String {
-    let status = node.kamcmd(&["sec.status"]).expect("sec.status answers");
-    let line = status.lines().find_map(|line| {
-        let (key, value) = line.trim().split_once(':')?;
-        (key == name).then(|| value.trim().to_owned())
-    });
-    line.unwrap_or_else(|| panic!("no {name} in {status}"))
 }

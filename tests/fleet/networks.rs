@@ -192,7 +192,7 @@ fn orders_reach_redis_the_other_node_and_the_history() {
         !is_there(&redis, "white_list:10.8.0.0/16")
     });
     wait_until("all to be written", || {
-        a.stat("redis_up") == 1 && status(&a, "redis_unwritten") == "0"
+        a.stat("redis_up") == 1 && a.status("redis_unwritten") == "0"
     });
 
     type Entry = (String, std::collections::HashMap<String, String>);
@@ -250,7 +250,7 @@ fn orders_of_an_outage_are_written_later_even_by_another_agent() {
     assert_eq!((verdict("10.3.0.1"), verdict("10.4.0.1")), (-1, 2));
     assert_eq!(verdict("10.9.0.1"), -1);
     wait_until("nothing to be left", || {
-        status(&node, "redis_unwritten") == "0"
+        node.status("redis_unwritten") == "0"
     });
 }
 
@@ -370,7 +370,7 @@ fn many_keys_cost_few_publications() {
     count(KEYS);
     put(KEYS);
     count(2 * KEYS);
-    let published: u32 = status(&node, "lists_published").parse().unwrap();
+    let published: u32 = node.status("lists_published").parse().unwrap();
     assert!(published < KEYS / 30, "{published} publications");
     assert_eq!((verdict("10.0.0.1"), verdict("10.7.0.1")), (-1, -1));
 }

@@ -79,13 +79,24 @@ impl Kamailio {
         value.parse().expect("a statistic is a number")
     }
 
+    /// A field of `sec.status`; empty where it has no value.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn status(&self, name: &str) -> String {
+        let status = self.kamcmd(&["sec.status"]).expect("sec.status answers");
+        let value = status.lines().find_map(|line| {
+            let (key, value) = line.trim().split_once(':')?;
+            (key == name).then(|| value.trim().to_owned())
+        });
+        value.unwrap_or_else(|| panic!("no {name} in {status}"))
+    }
+
     /// The process of the agent; waits for one that lives.
     pub fn agent(&self) -> i32 {
         wait_for("the agent", || {
-            let status = self.kamcmd(&["sec.status"]).ok()?;
-            let mut lines = status.lines();
-            let pid = lines.find_map(|line| line.trim().strip_prefix("agent_pid: "))?;
-            pid.parse().ok().filter(|pid| *pid > 0)
+            let pid = self.status("agent_pid").parse().ok();
+            pid.filter(|pid| *pid > 0)
         })
     }
 

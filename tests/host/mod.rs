@@ -41,7 +41,7 @@ pub use process::user_of;
 pub use redis::Redis;
 pub use relay::{Line, Relay};
 pub use server::Kamailio;
-pub use sip::{Client, Message, Request};
+pub use sip::{Client, Message, Request, verdict, wait_for_verdict};
 pub use subscribers::Subscribers;
 pub use tcpdump::Tcpdump;
 pub use web::{Asked, Page, Web};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{PATIENCE, SERVER, SERVER6};
+use super::{PATIENCE, SERVER, SERVER6, wait_until};
 
 /// How many requests a burst has on the way at once: less than the server's socket buffer holds.
 const WINDOW: usize = 64;
@@ -132,6 +132,19 @@ enum Transport {
         stream: TcpStream,
         received: Vec<u8>,
     },
+}
+
+/// What `sec_check` answers to a request from this address.
+pub fn verdict(source: &str) -> i64 {
+    let check = Request::call("sec_check", &[]);
+    Client::udp(source).ask(&check).rc()
+}
+
+/// Asks from this address until the verdict is as expected.
+pub fn wait_for_verdict(source: &str, expected: i64) {
+    wait_until(&format!("{source} to get {expected}"), || {
+        verdict(source) == expected
+    });
 }
 
 /// One source address that talks to the server.

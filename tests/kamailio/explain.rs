@@ -147,13 +147,9 @@ fn a_rate_and_a_guess_are_offences_too() {
 fn offences_outlive_the_agent_and_a_flood_of_them_waits_for_nobody() {
     let config = Config::new().param("strike_limit", 200);
     let server = start(config.param("extension_weight", 1));
-    let agent = || -> i32 {
-        let status = server.kamcmd(&["sec.status"]).expect("it answers");
-        all(&status, "agent_pid")[0].parse().expect("a process id")
-    };
     assert_eq!(Client::udp(SOURCE).call("sec_strike", &["first", "1"]), 1);
     wait_for(&server, SOURCE, &["reason: first"]);
-    let first = agent();
+    let first = server.agent();
     server.signal(first, Signal::SIGSTOP);
     for host in 1..=5 {
         let strikes = Request::call("sec_strike", &["flood", "1"]);
@@ -173,7 +169,7 @@ fn offences_outlive_the_agent_and_a_flood_of_them_waits_for_nobody() {
     });
     wait_for(&server, "203.0.113.11", &["reason: flood"]);
     server.signal(first, Signal::SIGKILL);
-    wait_until("the next agent", || ![0, first].contains(&agent()));
+    wait_until("the next agent", || ![0, first].contains(&server.agent()));
     wait_for(&server, SOURCE, &["reason: first"]);
     assert_eq!(Client::udp(SOURCE).call("sec_strike", &["second", "1"]), 1);
     wait_for(&server, SOURCE, &["reason: second", "reason: first"]);

@@ -71,18 +71,9 @@ fn wait_for(user: &str, domain: &str, expected: i64) {
     });
 }
 
-fn status(server: &Kamailio, name: &str) -> String {
-    let status = server.kamcmd(&["sec.status"]).expect("it answers");
-    let line = status.lines().find_map(|line| {
-        let (key, value) = line.trim().split_once(": ").unwrap_or((line.trim(), ""));
-        (key.trim_end_matches(':') == name).then(|| value.to_owned())
-    });
-    line.unwrap_or_else(|| panic!("{name} in {status}"))
-}
-
 fn wait_for_status(server: &Kamailio, name: &str, expected: &str) {
     wait_until(&format!("{name} to be {expected}"), || {
-        status(server, name).contains(expected)
+        server.status(name).contains(expected)
     });
 }
 
@@ -110,8 +101,8 @@ fn a_set_in_redis_is_followed() {
     let server = Kamailio::start(followed("users"));
     wait_for("mallory", "a.example", -1);
     assert_eq!(judged("ANNA", "a.example"), 1);
-    assert_eq!(status(&server, "extensions"), "on");
-    assert_eq!(status(&server, "extension_redis_key"), "3 names in 1 set");
+    assert_eq!(server.status("extensions"), "on");
+    assert_eq!(server.status("extension_redis_key"), "3 names in 1 set");
     redis.run::<()>("SADD users dora emil@b.example");
     wait_for("dora", "a.example", 1);
     assert_eq!(judged("emil", "a.example"), -1);
@@ -157,7 +148,7 @@ fn each_domain_has_a_set_of_its_own() {
     ] {
         assert_eq!(judged(user, domain), expected, "{user}@{domain}");
     }
-    let told = status(&server, "extension_redis_key");
+    let told = server.status("extension_redis_key");
     assert!(
         told.starts_with("3 names in 2 sets; skipped 1 of 4 members; "),
         "{told}"
@@ -168,10 +159,10 @@ fn each_domain_has_a_set_of_its_own() {
     redis.run::<()>("DEL sip:a.example:users");
     wait_for("mallory", "a.example", 1);
     assert_eq!(judged("mallory", "b.example"), -1);
-    let problem = status(&server, "extension_problem");
+    let problem = server.status("extension_problem");
     let expected = "extension_redis_key: 0 names in a.example where 1 were: nobody is judged there";
     assert_eq!(problem, expected);
-    assert_eq!(status(&server, "extensions"), "on");
+    assert_eq!(server.status("extensions"), "on");
 }
 
 #[test]
@@ -184,11 +175,11 @@ fn an_emptied_redis_bans_nobody_and_is_told_once() {
     wait_for("mallory", "", -1);
     remove(&redis, "users", &all[..499]);
     wait_for_status(&server, "extension_names", "501");
-    assert_eq!(status(&server, "extensions"), "on");
+    assert_eq!(server.status("extensions"), "on");
     remove(&redis, "users", &all[499..600]);
     wait_for_status(&server, "extensions", "off");
     let expected = "extension_redis_key: 400 names where 1000 were: nobody is judged";
-    assert_eq!(status(&server, "extension_problem"), expected);
+    assert_eq!(server.status("extension_problem"), expected);
     assert_eq!(guess(SOURCE), LET_BE);
     redis.run::<()>("FLUSHALL");
     wait_for_status(&server, "extension_problem", "0 names where 1000 were");
@@ -199,7 +190,7 @@ fn an_emptied_redis_bans_nobody_and_is_told_once() {
     assert_eq!(guess(SOURCE), LET_BE);
     add(&redis, "users", &all[..900]);
     wait_for_status(&server, "extensions", "on");
-    assert_eq!(status(&server, "extension_problem"), "");
+    assert_eq!(server.status("extension_problem"), "");
     assert_eq!(guess(SOURCE), BANNED);
     let log = server.stop();
     assert_eq!(
@@ -245,7 +236,7 @@ fn an_operator_confirms_that_few_are_left() {
         .kamcmd(&["sec.reload", "extension_redis_key", "confirm"])
         .expect("it is confirmed");
     wait_for("bert", "", -1);
-    assert_eq!(status(&server, "extension_problem"), "");
+    assert_eq!(server.status("extension_problem"), "");
 }
 
 #[test]
@@ -269,7 +260,7 @@ fn what_is_no_list_switches_the_rule_off() {
             .arg(&[&b"a b"[..], b"\xff", &[b'x'; 500], b"anna"]),
     );
     wait_for("140", "", -1);
-    let told = status(&server, "extension_redis_key");
+    let told = server.status("extension_redis_key");
     assert!(
         told.starts_with("1 names in 1 set; skipped 3 of 4 members; \""),
         "{told}"
@@ -294,16 +285,14 @@ fn with_redis_away_the_last_list_stays() {
         .expect("it is an order");
     wait_for_status(&server, "extension_redis_key", "there is no link to Redis");
     // The next agent knows the list, and how large it was.
-    let agent: i32 = status(&server, "agent_pid").parse().expect("a process id");
+    let agent = server.agent();
     server.signal(agent, Signal::SIGKILL);
-    wait_until("the next agent", || {
-        !["0".to_owned(), agent.to_string()].contains(&status(&server, "agent_pid"))
-    });
+    wait_until("the next agent", || server.agent() != agent);
     assert_eq!((judged("anna", ""), judged("mallory", "")), (1, -1));
     redis.restart();
     wait_for("mallory", "", 1);
     let expected = "extension_redis_key: 0 names where 3 were: nobody is judged";
-    assert_eq!(status(&server, "extension_problem"), expected);
+    assert_eq!(server.status("extension_problem"), expected);
     redis.run::<()>("SADD users anna bert carl dora");
     wait_for("mallory", "", -1);
     assert_eq!(judged("dora", ""), 1);
@@ -319,7 +308,7 @@ fn until_redis_was_read_nobody_is_judged() {
         "extension_problem",
         "is not read yet: nobody is judged",
     );
-    assert_eq!(status(&server, "extensions"), "off");
+    assert_eq!(server.status("extensions"), "off");
     assert_eq!(guess(SOURCE), LET_BE);
     let redis = Redis::start();
     redis.run::<()>("SADD users anna");
@@ -346,11 +335,9 @@ fn a_hundred_thousand_names_are_followed_while_they_change() {
     assert_eq!(judged("new2999", ""), 1);
     assert_eq!(judged("user000007x", ""), 1);
     assert_eq!(server.stat("checks") - before, 10);
-    let published: u64 = status(&server, "lists_published")
-        .parse()
-        .expect("a number");
+    let published: u64 = server.status("lists_published").parse().expect("a number");
     assert!(published < 100, "many changes are one: {published}");
-    assert_eq!(status(&server, "agent_restarts"), "0");
+    assert_eq!(server.status("agent_restarts"), "0");
 }
 
 #[test]
@@ -366,11 +353,11 @@ fn a_file_is_read_anew() {
     list.write(b"anna\nbert\ncarl\ndora\n");
     reload(&[]);
     wait_for("dora", "", 1);
-    assert_eq!(status(&server, "extension_file"), "4 names read anew");
+    assert_eq!(server.status("extension_file"), "4 names read anew");
     list.write(b"anna\nbe rt\n");
     reload(&["extension_file"]);
     wait_for_status(&server, "extension_file", "line 2: \"be rt\" has a blank");
-    assert!(status(&server, "extension_file").len() > 40);
+    assert!(server.status("extension_file").len() > 40);
     assert_eq!((judged("dora", ""), judged("mallory", "")), (1, -1));
     wait_until("the log to say so", || {
         server.log().contains("the list before it stays")
@@ -391,7 +378,7 @@ fn a_file_is_read_anew() {
     reload(&["extension_file"]);
     wait_for("mallory", "", 1);
     let expected = "extension_file: 1 names where 4 were: nobody is judged";
-    assert_eq!(status(&server, "extension_problem"), expected);
+    assert_eq!(server.status("extension_problem"), expected);
     reload(&["extension_file", "confirm"]);
     wait_for("dora", "", -1);
     list.write(b"");
@@ -421,7 +408,7 @@ fn names_of_file_and_redis_are_joined() {
     redis.run::<()>("DEL users");
     wait_for("mallory", "", 1);
     let expected = "extension_redis_key: 0 names where 1 were: nobody is judged";
-    assert_eq!(status(&server, "extension_problem"), expected);
+    assert_eq!(server.status("extension_problem"), expected);
 }
 
 #[test]
@@ -457,7 +444,7 @@ fn a_list_that_is_just_being_filled_bans_nobody() {
     wait_for_status(&server, "extensions", "off");
     let expected =
         "extension_redis_key: 1000 names, and quickly more: nobody is judged until it is full";
-    assert_eq!(status(&server, "extension_problem"), expected);
+    assert_eq!(server.status("extension_problem"), expected);
     assert_eq!(guess(SOURCE), LET_BE);
     server
         .kamcmd(&["sec.reload", "extension_redis_key", "confirm"])
