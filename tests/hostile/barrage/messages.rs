@@ -267,6 +267,14 @@ fn addresses() -> Vec<Vec<u8>> {
     requests.collect()
 }
 
+/// A request of each method with this URI in its first line.
+fn requests_to(uri: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    METHODS.into_iter().map(move |method| {
+        let line = [method.as_bytes(), b" ", uri, b" SIP/2.0"].concat();
+        Draft::new(method).line(line).bytes()
+    })
+}
+
 fn users() -> Vec<Vec<u8>> {
     let long = [
         b"7".repeat(400),
@@ -312,10 +320,7 @@ fn users() -> Vec<Vec<u8>> {
         for name in ["From", "To", "Contact"] {
             all.extend(all_methods(|draft| draft.with(name, &address)));
         }
-        all.extend(METHODS.map(|method| {
-            let line = [method.as_bytes(), b" ", &uri, b" SIP/2.0"].concat();
-            Draft::new(method).line(line).bytes()
-        }));
+        all.extend(requests_to(&uri));
     }
     all
 }
@@ -477,10 +482,7 @@ fn references() -> Vec<Vec<u8>> {
         }));
         let via = format!("SIP/2.0/UDP {host};received={host};branch=z9hG4bK1");
         all.extend(all_methods(|draft| draft.with("Via", &via)));
-        all.extend(METHODS.map(|method| {
-            let line = format!("{method} sip:7001@{host} SIP/2.0");
-            Draft::new(method).line(line).bytes()
-        }));
+        all.extend(requests_to(format!("sip:7001@{host}").as_bytes()));
     }
     all
 }
