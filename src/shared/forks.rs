@@ -1,4 +1,32 @@
-//! Forked processes for tests: what Kamailio's workers are to the tables. Only in test builds.
+//! Forked processes for tests: what Kamailio's workers are to the tables. And threads in their
+//! place, because ThreadSanitizer follows no memory from one process to another. Only in test builds.
+
+/// What one of several does that work at once.
+pub type Body = Box<dyn Fn() + Send>;
+
+/// Runs all of them at once, each in a process of its own.
+///
+/// # Panics
+/// When one of them does.
+pub fn in_processes(bodies: Vec<Body>) {
+    let mut forks = Forks::default();
+    let expected = vec![0; bodies.len()];
+    for body in bodies {
+        forks.start(body);
+    }
+    assert_eq!(forks.join(), expected);
+}
+
+/// Runs all of them at once, each in a thread of its own.
+///
+/// # Panics
+/// When one of them does.
+pub fn in_threads(bodies: Vec<Body>) {
+    let threads: Vec<_> = bodies.into_iter().map(std::thread::spawn).collect();
+    for thread in threads {
+        thread.join().expect("none of them panics");
+    }
+}
 
 /// Children that share this process' mappings; killed and reaped when dropped.
 #[derive(Default)]

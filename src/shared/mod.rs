@@ -40,3 +40,6 @@ pub mod statistics;
 pub mod status;
 #[cfg(not(loom))]
 pub mod words;
+
+#[cfg(all(test, not(loom)))]
+mod thread_tests;

@@ -1,10 +1,12 @@
 //! Tests of the rate table: exactness, eviction, sweeping, and forked processes.
 
 use super::*;
+use crate::shared::forks::{Body, Forks, in_processes, in_threads};
 use crate::shared::hash::Keys;
 use crate::shared::region::Region;
 use crate::source::Source;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Mutex;
 
 fn quota(limit: u64, window: u64) -> Quota {
     Quota::new(limit, window).unwrap()
@@ -13,7 +15,15 @@ fn quota(limit: u64, window: u64) -> Quota {
 fn table(sources: usize, quotas: &[Quota]) -> Rates {
     let words = Rates::words(sources, quotas.len());
     let mut region = Region::new(words).unwrap();
-    Rates::new(region.take(words), quotas.to_vec().leak())
+    Rates::new(region.take(words), kept(quotas))
+}
+
+/// Quotas for as long as the process lives, where a leak checker sees that they are kept.
+fn kept(quotas: &[Quota]) -> &'static [Quota] {
+    static KEPT: Mutex<Vec<&'static [Quota]>> = Mutex::new(Vec::new());
+    let quotas: &'static [Quota] = quotas.to_vec().leak();
+    KEPT.lock().unwrap().push(quotas);
+    quotas
 }
 
 fn hash(number: u32) -> u64 {
@@ -145,7 +155,7 @@ fn a_spoofed_flood_neither_frees_abusers_nor_hurts_the_honest() {
 fn killed_processes_leave_the_table_exact() {
     let quotas = [quota(30, 2)];
     let rates = table(256, &quotas);
-    let mut forks = crate::shared::forks::Forks::default();
+    let mut forks = Forks::default();
     for _ in 0..3 {
         forks.start(move || {
             loop {
@@ -170,21 +180,27 @@ fn killed_processes_leave_the_table_exact() {
 /// Four processes charge one source at once: together they get exactly the limit.
 #[test]
 fn processes_share_one_limit() {
+    share(in_processes);
+}
+
+#[test]
+fn threads_share_one_limit() {
+    share(in_threads);
+}
+
+fn share(at_once: fn(Vec<Body>)) {
     let quotas = [quota(30, 2)];
     let rates = table(256, &quotas);
     let mut region = Region::new(8).unwrap();
     let passed = &region.take(1)[0];
-    let mut forks = crate::shared::forks::Forks::default();
-    for _ in 0..4 {
-        forks.start(move || {
-            for _ in 0..40 {
-                if rates.charge(&quotas[0], 0, hash(1), at(7)).within {
-                    passed.fetch_add(1, Relaxed);
-                }
+    let body = move || {
+        for _ in 0..40 {
+            if rates.charge(&quotas[0], 0, hash(1), at(7)).within {
+                passed.fetch_add(1, Relaxed);
             }
-        });
-    }
-    assert_eq!(forks.join(), [0, 0, 0, 0]);
+        }
+    };
+    at_once((0..4).map(|_| Box::new(body) as Body).collect());
     // At the first instant each process may have made a word of its own, with one request in it.
     let passed = passed.load(Relaxed);
     assert!((30..=33).contains(&passed), "{passed} passed");

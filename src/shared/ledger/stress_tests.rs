@@ -1,13 +1,15 @@
 //! Many processes at once in one ledger, and a checker: no ban lost, no wrong source banned, nothing
 //! counted twice or not at all, no whitelist entry pushed out.
 //!
+//! And many threads: the same work, where ThreadSanitizer can follow it.
+//!
 //! Each process owns sources that it alone changes, so that it knows what has to be true of them;
 //! all of them share the buckets, the agent's sweep, and sources that everybody strikes.
 
 use super::tests::{at, key, ledger};
 use super::*;
 use crate::engine::verdict::Reason;
-use crate::shared::forks::Forks;
+use crate::shared::forks::{Body, in_processes, in_threads};
 use crate::shared::region::Region;
 use crate::shared::statistics::{Count, Statistics};
 
@@ -144,12 +146,21 @@ impl Owner {
 
 #[test]
 fn nothing_is_lost_and_nobody_wrong_is_banned_when_all_work_at_once() {
+    work(in_processes);
+}
+
+#[test]
+fn nothing_is_lost_between_threads() {
+    work(in_threads);
+}
+
+fn work(at_once: fn(Vec<Body>)) {
     let ledger = ledger(512);
     let mut region = Region::new(Statistics::WORDS + 1024).unwrap();
     let statistics = Statistics::new(region.take(Statistics::WORDS));
     let truth = region.take((PROCESSES * OWN) as usize);
     let done = &region.take(1)[0];
-    let mut forks = Forks::default();
+    let mut bodies: Vec<Body> = Vec::new();
     for process in 0..PROCESSES {
         let owner = Owner {
             process,
@@ -158,15 +169,15 @@ fn nothing_is_lost_and_nobody_wrong_is_banned_when_all_work_at_once() {
             statistics,
             done,
         };
-        forks.start(move || owner.work());
+        bodies.push(Box::new(move || owner.work()));
     }
     // Without the sweep the share of the whitelist is soon used up: only it counts who has left.
-    forks.start(move || {
+    bodies.push(Box::new(move || {
         while done.load(Relaxed) < u64::from(PROCESSES) {
             ledger.for_agent().sweep(at(NOW_MS));
         }
-    });
-    assert_eq!(forks.join(), [0; PROCESSES as usize + 1]);
+    }));
+    at_once(bodies);
 
     let now = at(NOW_MS);
     ledger.sweep(now);
@@ -198,19 +209,28 @@ fn nothing_is_lost_and_nobody_wrong_is_banned_when_all_work_at_once() {
 /// Offenders without end in a ledger far too small, while entries are made, renewed and removed.
 #[test]
 fn in_a_full_ledger_no_whitelist_entry_is_pushed_out() {
+    push(in_processes);
+}
+
+#[test]
+fn nor_is_one_between_threads() {
+    push(in_threads);
+}
+
+fn push(at_once: fn(Vec<Body>)) {
     const ENTRIES: u32 = 16;
     let ledger = ledger(256);
-    let mut forks = Forks::default();
+    let mut bodies: Vec<Body> = Vec::new();
     for process in 0..3 {
-        forks.start(move || {
+        bodies.push(Box::new(move || {
             for step in 0..STEPS {
                 let number = 10_000 + process * STEPS + step;
                 let _ = ledger.ban(key(number), at(NOW_MS), ban_of(number), false);
                 ledger.strike(key(number + 500_000), Some(7), 1, at(NOW_MS));
             }
-        });
+        }));
     }
-    forks.start(move || {
+    bodies.push(Box::new(move || {
         let now = at(NOW_MS);
         for step in 0..STEPS {
             let mine = key(step % ENTRIES);
@@ -229,13 +249,13 @@ fn in_a_full_ledger_no_whitelist_entry_is_pushed_out() {
                 );
             }
         }
-    });
-    forks.start(move || {
+    }));
+    bodies.push(Box::new(move || {
         for _ in 0..SWEEPS {
             ledger.for_agent().sweep(at(NOW_MS));
         }
-    });
-    assert_eq!(forks.join(), [0; 5]);
+    }));
+    at_once(bodies);
     assert!(ledger.census().evictions() > 1000, "it was full");
     for number in 0..ENTRIES {
         assert!(
