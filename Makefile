@@ -9,14 +9,17 @@
 #   make bench      what a check costs, beside the peers; BENCH="hot random" for parts of it
 #   make bench-compare OLD=report.json    the same, beside an older run
 #   make stories    customers and attackers at `sec`, and at pike + htable; in two minutes
-#   make soak       faults and floods at full length; MINUTES=10, of wear in the end
+#   make soak       faults and floods at full length; MINUTES=10, of wear in the end, and half as many of
+#                   faults of Redis
 #   make loom       the models of the shared memory
+#   make sanitize   unit tests and sec-replay under the sanitizers for addresses, leaks and threads; needs
+#                   a nightly Rust, which NIGHTLY= names if it is not `nightly`
 #   make fuzz       each reader of what others write, a minute long; FUZZ_SECONDS=600 for longer
 #   make deny       licences and sources of all dependencies
 #   make deps       the Debian packages that the above need
 
-.PHONY: all build fault install demo portal test check loom bench bench-compare stories soak fuzz \
-	deny deps clean
+.PHONY: all build fault install demo portal test check loom sanitize nightly bench bench-compare stories \
+	soak fuzz deny deps clean
 .ONESHELL:
 .SHELLFLAGS := -eu -c
 
@@ -41,11 +44,16 @@ PACKAGES += chromium chromium-driver
 export SEC_SO := $(MODULE)
 export SEC_FAULT_SO := $(FAULTY)
 
+# What the sanitizers are not to report: of use in `make sanitize` alone.
+export LSAN_OPTIONS := suppressions=$(CURDIR)/tests/sanitizers/leaks.txt:print_suppressions=0
+export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/sanitizers/races.txt
+
 # They make network namespaces of their own. Not root: cargo builds as the caller and runs them
 # through sudo.
 ifneq ($(shell id -u),0)
 TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-export CARGO_TARGET_$(TRIPLE)_RUNNER := sudo env SEC_SO=$(MODULE) SEC_FAULT_SO=$(FAULTY)
+export CARGO_TARGET_$(TRIPLE)_RUNNER := sudo env SEC_SO=$(MODULE) SEC_FAULT_SO=$(FAULTY) \
+	LSAN_OPTIONS=$(LSAN_OPTIONS) TSAN_OPTIONS=$(TSAN_OPTIONS)
 endif
 
 all: build
@@ -104,6 +112,31 @@ check:
 
 loom:
 	@RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom cargo test --release --lib model
+
+# Needs a nightly Rust, and nothing of it but the compiler: the standard library stays as it comes, so
+# what happens inside it is not looked at. Leaks and races that are none: tests/sanitizers/.
+#
+# AddressSanitizer, with LeakSanitizer, gets all unit tests, and `sec-replay`, in which the whole module
+# decides without Kamailio. ThreadSanitizer gets those of the borders: all that one process writes and
+# another reads is there, and its tests do the same between threads. One test after the other, because
+# the harness starts threads of its own, and after a fork none may be started.
+NIGHTLY ?= nightly
+SANITIZED = CARGO_TARGET_DIR=$(TARGET)/sanitize/$(1) \
+	RUSTFLAGS="-Zsanitizer=$(1) $(2) -Zrandomize-layout -Cdebug-assertions=on -Coverflow-checks=on" \
+	nice cargo +$(NIGHTLY) test --target $(HOST)
+sanitize: HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+sanitize: nightly deps build
+	@echo "AddressSanitizer and LeakSanitizer: all unit tests, and sec-replay"
+	$(call SANITIZED,address) --lib --test replay
+	echo "ThreadSanitizer: the borders"
+	$(call SANITIZED,thread,-Cunsafe-allow-abi-mismatch=sanitizer) --lib -- \
+		shared:: kamailio:: --test-threads=1
+
+nightly:
+	@rustc +$(NIGHTLY) --version >/dev/null 2>&1 || {
+		echo "there is no Rust '$(NIGHTLY)': rustup toolchain install nightly, or name one in NIGHTLY" >&2
+		exit 1
+	}
 
 # One after the other and at low priority. The list is that of tests/fuzz/Cargo.toml.
 FUZZ_SECONDS := 60

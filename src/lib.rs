@@ -235,6 +235,7 @@
 //! functions that only C can say, and `object` reads from a stock module what the host was compiled with.
 //! To test: `proptest` for properties, `loom` for every interleaving of the shared tables, `ipnet` as
 //! the second opinion on prefixes, `nix`, `socket2`, `tempfile`, `md5` for a real Kamailio and phones.
+//! A nightly compiler's sanitizers look on in `make sanitize`, which no other target needs.
 //!
 //! # Where it differs from the first design
 //!
