@@ -91,6 +91,11 @@ fn a_slow_name_server_frees_no_offender() {
 }
 
 #[test]
+fn whatever_is_wrong_with_redis_customers_are_served_and_the_fleet_agrees() {
+    run("go wrong with Redis");
+}
+
+#[test]
 fn hostile_messages_cost_no_memory() {
     run("malformed messages");
 }

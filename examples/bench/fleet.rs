@@ -1,20 +1,16 @@
 //! The fleet's memory: how long a change in Redis takes to have effect, and how long a million keys take
 //! to read.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::host::{Client, Config, Kamailio, Redis, Request, isolate, wait_until};
+use super::host::{Client, Config, Kamailio, Noise, Redis, Request, isolate, wait_until};
 use super::report::Row;
 
 const PART: &str = "The fleet's memory (median)";
 const URL: &str = "redis://127.0.0.1:6379";
 /// Changes whose effect is waited for.
 const CHANGES: u32 = 2000;
-/// Changes a second of other keys, while that is measured.
-const NOISE: u32 = 5000;
 /// How long a million keys may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Keys that a node finds when it starts.
@@ -26,16 +22,13 @@ pub fn measure() -> Vec<Row> {
     let redis = Redis::start();
     let node = node(Config::new());
     rows.push(effect("SET to effect, Redis idle", &redis, 0));
-    let stop = Arc::new(AtomicBool::new(false));
-    let (noise, told) = (redis.connection(), Arc::clone(&stop));
-    let noisy = thread::spawn(move || make_noise(noise, &told));
+    let noise = Noise::start(redis.connection());
     rows.push(effect(
         "SET to effect, 5,000 other changes a second",
         &redis,
         1,
     ));
-    stop.store(true, Ordering::Relaxed);
-    noisy.join().expect("the noise ends");
+    noise.stop();
     node.stop();
     drop(redis);
     let address = |[_, a, b, c]: [u8; 4]| format!("ban:10.{a}.{b}.{c}");
@@ -69,30 +62,6 @@ fn effect(name: &str, redis: &Redis, net: u32) -> Row {
         times.push(start.elapsed());
     }
     Row::latency(PART, name, &mut times, String::new())
-}
-
-/// Bans by keys, [`NOISE`] of them a second, until it is told to stop or Redis is gone.
-pub fn make_noise(mut connection: redis::Connection, stop: &AtomicBool) {
-    let start = Instant::now();
-    let mut number = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let mut pipe = redis::pipe();
-        for _ in 0..50 {
-            let address = format!("ban:10.200.{}.{}", number >> 8 & 255, number & 255);
-            pipe.cmd("SET")
-                .arg(address)
-                .arg(number)
-                .arg("EX")
-                .arg(600)
-                .ignore();
-            number += 1;
-        }
-        if pipe.exec(&mut connection).is_err() {
-            return;
-        }
-        let due = Duration::from_secs_f64(f64::from(number) / f64::from(NOISE));
-        thread::sleep(due.saturating_sub(start.elapsed()));
-    }
 }
 
 /// A node that finds a million bans when it starts.

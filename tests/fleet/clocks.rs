@@ -1,31 +1,13 @@
 //! Clocks that differ, and one that is set: what counts is the order in which things happened, not what
 //! a machine takes for the time.
 
-use std::fs;
-use std::path::Path;
-
 use super::*;
-use host::{Line, Relay};
+use host::{Clock, Line, Relay};
 
-/// The library that makes a program believe in another time; of the package faketime.
-fn library() -> String {
-    let folders = fs::read_dir("/usr/lib").expect("it is there").flatten();
-    let files = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
-    let library = files.into_iter().find(|file| file.exists());
-    let library = library.expect("the package faketime is installed");
-    library.display().to_string()
-}
-
-/// A node at an address, whose clock differs by what the file says, such as `-1h`.
-fn node_with_clock(address: &str, url: &str, file: &Path) -> Kamailio {
-    let config = Config::new()
-        .at(address)
-        .param("redis_url", url)
-        .variable("LD_PRELOAD", &library())
-        .variable("FAKETIME_TIMESTAMP_FILE", &file.display().to_string())
-        .variable("FAKETIME_NO_CACHE", "1")
-        .variable("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let node = Kamailio::start(config);
+/// A node at an address that goes by another clock.
+fn node_with_clock(address: &str, url: &str, clock: &Clock) -> Kamailio {
+    let config = Config::new().at(address).param("redis_url", url);
+    let node = Kamailio::start(clock.shown_to(config));
     wait_for_link(&node);
     node
 }
@@ -34,13 +16,11 @@ fn node_with_clock(address: &str, url: &str, file: &Path) -> Kamailio {
 fn nodes_agree_whatever_their_clocks_say() {
     isolate();
     for (before, after) in [("-1h", "-1h"), ("+1h", "+1h"), ("+0", "+2h"), ("+0", "-2h")] {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("clock");
-        fs::write(&file, before).unwrap();
+        let clock = Clock::new(before);
         let redis = Redis::start();
         let relay = Relay::start(6390, 6379);
         let a = node();
-        let b = node_with_clock(NODE_B, "redis://127.0.0.1:6390", &file);
+        let b = node_with_clock(NODE_B, "redis://127.0.0.1:6390", &clock);
         let on_b = |source: &str| Client::udp_to(source, NODE_B).ask(&check()).rc();
         for source in [CUSTOMER, "198.51.100.8", "198.51.100.9"] {
             let by = if source == CUSTOMER { &b } else { &a };
@@ -71,7 +51,7 @@ fn nodes_agree_whatever_their_clocks_say() {
         relay.set(Line::Cut);
         wait_until("the loss to be noticed", || b.stat("redis_up") == 0);
         b.kamcmd(&["sec.unban", "198.51.100.8"]).unwrap();
-        fs::write(&file, after).unwrap();
+        clock.set(after);
         b.kamcmd(&["sec.unban", "198.51.100.9"]).unwrap();
         let past = redis.run::<(u64, u64)>("TIME").0;
         wait_until("the clock to move on", || {

@@ -18,8 +18,8 @@ use std::thread;
 use std::time::Duration;
 
 use host::{
-    Callers, Client, Config, Kamailio, Redis, Request, isolate, verdict, wait_for_verdict,
-    wait_until,
+    Callers, Client, Config, Kamailio, Redis, Request, isolate, listed, verdict, wait_for_verdict,
+    wait_until, wait_until_they_agree,
 };
 use nix::sys::signal::Signal;
 
@@ -55,36 +55,4 @@ fn node_b() -> Kamailio {
     let b = Kamailio::start(Config::new().at(NODE_B).param("redis_url", URL));
     wait_for_link(&b);
     b
-}
-
-/// Waits until Redis holds exactly the bans and the entries that this node knows, and nothing is left
-/// to be written. Only where the names of all keys are canonical.
-fn wait_until_they_agree(redis: &Redis, node: &Kamailio) {
-    wait_until("Redis and the node to agree", || {
-        let keys = |prefix: &str| -> BTreeSet<String> {
-            let keys: Vec<String> = redis.run(&format!("KEYS {prefix}*"));
-            let keys = keys.iter().filter_map(|key| key.strip_prefix(prefix));
-            keys.map(str::to_owned).collect()
-        };
-        keys("ban:") == listed(node, "sec.bans")
-            && keys("white_list:") == listed(node, "sec.whitelist")
-            && node.status("redis_unwritten") == "0"
-    });
-}
-
-/// All that a listing shows.
-fn listed(node: &Kamailio, command: &str) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for offset in (0..).step_by(200) {
-        let page = node.kamcmd(&[command, &offset.to_string(), "200"]).unwrap();
-        let before = all.len();
-        let ips = page
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("ip: "));
-        all.extend(ips.map(str::to_owned));
-        if all.len() == before {
-            break;
-        }
-    }
-    all
 }

@@ -11,12 +11,16 @@
     reason = "each program uses its own part of the harness"
 )]
 
+mod agreement;
 mod callers;
 mod carbon;
+mod clock;
 mod command;
 mod config;
 mod dns;
 mod network;
+mod noise;
+pub mod outage;
 mod phone;
 pub mod process;
 mod redis;
@@ -30,12 +34,16 @@ mod web;
 
 use std::time::{Duration, Instant};
 
-pub use callers::Callers;
+pub use agreement::{listed, wait_until_they_agree};
+pub use callers::{Callers, Waits};
 pub use carbon::Carbon;
+pub use clock::Clock;
 pub use command::{Fault, Output};
 pub use config::{Check, Config, Engine, Launch, module_file};
 pub use dns::{DNS, Dnsmasq, NameServer, Reply, record};
 pub use network::{SERVER, SERVER6, isolate};
+pub use noise::Noise;
+pub use outage::Outage;
 pub use phone::Phone;
 pub use process::user_of;
 pub use redis::Redis;

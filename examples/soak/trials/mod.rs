@@ -9,6 +9,7 @@ mod floods;
 mod footprint;
 mod hostile;
 mod names;
+mod outages;
 mod processes;
 mod wear;
 
@@ -25,7 +26,7 @@ pub struct Extent {
     pub messages: usize,
     /// How often a process is killed.
     pub kills: u32,
-    /// How long the wear lasts.
+    /// How long the wear lasts; the faults of Redis take half as long.
     pub seconds: u64,
 }
 
@@ -40,7 +41,7 @@ pub struct Trial {
 }
 
 /// All of them.
-pub const TRIALS: [Trial; 15] = [
+pub const TRIALS: [Trial; 16] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
     processes::AGENT_WITHOUT_MEMORY,
@@ -54,6 +55,7 @@ pub const TRIALS: [Trial; 15] = [
     floods::NETWORKS,
     names::SILENT,
     names::SLOW,
+    outages::OUTAGES,
     hostile::HOSTILE,
     wear::WEAR,
 ];
