@@ -15,6 +15,7 @@ use crate::event_routes;
 use crate::kamailio::{Arg, Message, PvValue};
 use crate::lists::Membership;
 use crate::memory::{self, Last};
+use crate::meters::SourceMeters;
 use crate::node::{Node, node, seconds_left};
 use crate::offences::{self, Report};
 use crate::orders;
@@ -74,7 +75,7 @@ pub fn judge(
     lists: &Membership,
 ) -> Decision {
     let (now, key) = (facts.now, place.1);
-    let mut standing = node.ledger.standing(key, now);
+    let (mut standing, record) = node.ledger.standing_and_record(key, now);
     // Only where somebody may be muted is it worth asking who this claims to be.
     facts.muted = standing.mutes
         && user(node, request, b"").is_some_and(|user| node.ledger.muted(key, user, now));
@@ -86,9 +87,13 @@ pub fn judge(
         Some(feed) => listed(node, request, facts, feed, place, &standing, lists),
         None => None,
     };
+    let mut meters = SourceMeters {
+        record,
+        ..node.meters(key, now)
+    };
     let mut decision = match struck {
         Some(denied) => denied, // and written down
-        None => decide(&node.policy, facts, &standing, &mut node.meters(key, now)),
+        None => decide(&node.policy, facts, &standing, &mut meters),
     };
     if decision.change != Change::None && struck.is_none() {
         decision = apply(node, request, facts, place, &standing, decision);
@@ -106,7 +111,7 @@ pub fn judge(
         decision = Decision { shadowed, ..struck };
     }
     count(node, &decision, facts.shadow);
-    top::note(node, key, now, &decision, facts.shadow);
+    top::note(node, (key, record), now, &decision, facts.shadow);
     decision
 }
 

@@ -8,7 +8,7 @@ use crate::engine::facts::Now;
 use crate::engine::policy::Limit;
 use crate::gcra::Quota;
 use crate::node::Node;
-use crate::shared::ledger::Key;
+use crate::shared::ledger::{Key, Record};
 use crate::shared::statistics::Count;
 
 /// The counters of one source, as the engine asks for them.
@@ -19,6 +19,8 @@ pub struct SourceMeters<'a> {
     pub key: Key,
     /// When.
     pub now: Now,
+    /// Where the ledger keeps the source, if that is known already.
+    pub record: Option<Record>,
 }
 
 impl SourceMeters<'_> {
@@ -69,7 +71,8 @@ impl Rates for SourceMeters<'_> {
     }
 
     fn charge_ceiling(&mut self, quota: &Quota) -> bool {
-        self.node.ledger.charge_ceiling(self.key, quota, self.now)
+        let place = (self.key, self.record);
+        self.node.ledger.charge_ceiling(place, quota, self.now)
     }
 }
 
@@ -86,7 +89,7 @@ impl Rates for Preview<'_> {
     }
 
     fn charge_ceiling(&mut self, quota: &Quota) -> bool {
-        let SourceMeters { node, key, now } = &self.0;
+        let SourceMeters { node, key, now, .. } = &self.0;
         node.ledger.ceiling_level(*key, quota, *now) < quota.limit()
     }
 }

@@ -318,6 +318,7 @@ impl Node {
             node: self,
             key,
             now,
+            record: None,
         }
     }
 }

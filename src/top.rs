@@ -11,7 +11,7 @@ use crate::engine::verdict::Decision;
 use crate::kamailio::{Rpc, clock, process};
 use crate::listings::PAGE_MAX;
 use crate::node::{Node, seconds_left};
-use crate::shared::ledger::{Denials, Key};
+use crate::shared::ledger::{Denials, Key, Record};
 use crate::source::Source;
 
 /// Sources in one reply, unless the operator says otherwise.
@@ -20,12 +20,18 @@ const COUNT: i64 = 10;
 const OFFSET_MAX: i64 = 10_000;
 
 /// Writes down that a request was refused, or would have been.
-pub fn note(node: &Node, key: Key, now: Now, decision: &Decision, shadow: bool) {
+pub fn note(
+    node: &Node,
+    place: (Key, Option<Record>),
+    now: Now,
+    decision: &Decision,
+    shadow: bool,
+) {
     let denied = decision.verdict.denies();
     if denied || decision.shadowed {
         let shadow = shadow || !denied;
         node.ledger
-            .count_denial(key, now, decision.reason, shadow, chance);
+            .count_denial(place, now, decision.reason, shadow, chance);
     }
 }
 

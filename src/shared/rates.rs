@@ -38,6 +38,8 @@ pub struct Rates {
     scale: &'static [Quota],
     /// Words in a set: a power of two of cache lines.
     ways: usize,
+    /// The number of sets less one. A division at each charge would cost more than the charge.
+    set_mask: usize,
 }
 
 impl Rates {
@@ -60,7 +62,12 @@ impl Rates {
             "a table is a power of two of words"
         );
         let ways = Self::ways(scale.len());
-        Rates { words, scale, ways }
+        Rates {
+            words,
+            scale,
+            ways,
+            set_mask: words.len() / ways - 1,
+        }
     }
 
     /// Charges one event to limit `index`, which is `quota`, of the source with this hash.
@@ -146,8 +153,7 @@ impl Rates {
     /// The set and the mark (index and tag, in place) of a hash.
     #[inline]
     fn place(&self, hash: u64, index: usize) -> (&'static [AtomicU64], u64) {
-        let sets = self.words.len() / self.ways;
-        let set = (hash as usize) & (sets - 1);
+        let set = hash as usize & self.set_mask;
         let tag = hash >> (64 - TAG_BITS);
         let mark = (index as u64) << (TAG_BITS + TIME_BITS) | tag << TIME_BITS;
         (&self.words[set * self.ways..][..self.ways], mark)

@@ -39,10 +39,11 @@ pub(super) enum Class {
 const SPINS: usize = if cfg!(loom) { 1 } else { 1000 };
 
 impl Ledger {
-    fn bucket(&self, hash: u64) -> usize {
-        let buckets = self.capacity() / self.ways;
+    /// The first place of the bucket of a hash.
+    #[inline]
+    fn first(&self, hash: u64) -> usize {
         // Other bits than the rate table uses, so that neighbours there are none here.
-        (hash.rotate_left(32) as usize) & (buckets - 1)
+        (hash.rotate_left(32) as usize & self.bucket_mask) * self.ways
     }
 
     fn lane(&self, place: usize) -> (usize, u32) {
@@ -77,7 +78,7 @@ impl Ledger {
     #[cfg(not(loom))]
     #[inline]
     pub fn fetch_ahead(&self, hash: u64) {
-        let first = self.bucket(hash) * self.ways;
+        let first = self.first(hash);
         fetch_ahead(&self.tags[first / LANES]);
     }
 
@@ -85,7 +86,7 @@ impl Ledger {
     #[inline]
     pub(super) fn each(&self, key: Key, user: Option<u128>, mut visit: impl FnMut(&Slot, Meta)) {
         let wanted = fingerprint(key.hash, user);
-        let first = self.bucket(key.hash) * self.ways;
+        let first = self.first(key.hash);
         for word in 0..self.ways.div_ceil(LANES) {
             let tags = self.tags[first / LANES + word].load(super::slot::TAG_READ);
             if !may_contain(tags, wanted) {
@@ -129,7 +130,7 @@ impl Ledger {
     /// and no longer: its maker may be dead.
     fn find_or_await(&self, key: Key, user: Option<u128>) -> Option<(Slot, Meta)> {
         let tag = fingerprint(key.hash, user);
-        let first = self.bucket(key.hash) * self.ways;
+        let first = self.first(key.hash);
         for _ in 0..SPINS {
             let found = self.find(key, user);
             let in_the_making = || {
@@ -197,7 +198,7 @@ impl Ledger {
 
     /// The place in the bucket that can best be spared, with what its record is worth.
     fn victim(&self, hash: u64, now: Now) -> Option<(usize, Meta, (Class, u64))> {
-        let first = self.bucket(hash) * self.ways;
+        let first = self.first(hash);
         let mut least: Option<(usize, Meta, (Class, u64))> = None;
         for place in first..first + self.ways {
             let slot = self.slot(place);
@@ -269,7 +270,7 @@ impl Ledger {
 
     /// Forgets the users that failed at this address: they live in its bucket.
     pub(super) fn forget_users(&self, key: Key) {
-        let first = self.bucket(key.hash) * self.ways;
+        let first = self.first(key.hash);
         for place in first..first + self.ways {
             let slot = self.slot(place);
             if let Some((meta, bits, Some(_))) = slot.key()

@@ -5,17 +5,27 @@
 
 use super::bucket::Class;
 use super::slot::{Update, Word};
-use super::{Key, Ledger, TRIES, mutes};
+use super::{Key, Ledger, Record, TRIES, mutes};
 use crate::engine::facts::Now;
 use crate::gcra::{Charge, Quota};
 
 impl Ledger {
-    /// Charges one request to the source's own ceiling; whether it is within. A source without a
+    /// Charges one request to the source's own ceiling, in `record` if it was found there; whether it
+    /// is within. A source without a
     /// record, as in a whitelisted network, gets one for as long as it owes something; where the
     /// ledger has no room for that, it is within.
-    pub fn charge_ceiling(&self, key: Key, quota: &Quota, now: Now) -> bool {
+    pub fn charge_ceiling(
+        &self,
+        (key, mut record): (Key, Option<Record>),
+        quota: &Quota,
+        now: Now,
+    ) -> bool {
         for _ in 0..TRIES {
-            let Ok((slot, meta)) = self.find_or_insert(key, None, Class::Strikes, now) else {
+            let found = match record.take() {
+                Some(Record(slot, meta)) => Ok((slot, meta)),
+                None => self.find_or_insert(key, None, Class::Strikes, now),
+            };
+            let Ok((slot, meta)) = found else {
                 return true;
             };
             let update = slot.update(meta, Word::Ceiling, |stored| {
@@ -57,13 +67,13 @@ mod tests {
             .whitelist(key(1), at(1), FOREVER, Origin::Script)
             .unwrap();
         let passed = (0..9)
-            .filter(|_| ledger.charge_ceiling(key(1), &quota, at(1)))
+            .filter(|_| ledger.charge_ceiling((key(1), None), &quota, at(1)))
             .count();
         assert_eq!(
             (passed, ledger.ceiling_level(key(1), &quota, at(1))),
             (5, 5)
         );
-        assert!(ledger.charge_ceiling(key(1), &quota, at(2001)));
+        assert!(ledger.charge_ceiling((key(1), None), &quota, at(2001)));
     }
 
     #[test]
@@ -73,12 +83,12 @@ mod tests {
         ledger.mirror_whitelist(key(1), at(1), 50_000).unwrap();
         assert_eq!(
             (0..9)
-                .filter(|_| ledger.charge_ceiling(key(1), &quota, at(1)))
+                .filter(|_| ledger.charge_ceiling((key(1), None), &quota, at(1)))
                 .count(),
             5
         );
         ledger.mirror_whitelist(key(1), at(1), 90_000).unwrap();
-        assert!(!ledger.charge_ceiling(key(1), &quota, at(1)));
+        assert!(!ledger.charge_ceiling((key(1), None), &quota, at(1)));
         assert_eq!(ledger.standing(key(1), at(1)).whitelisted_until, 90_000);
     }
 
@@ -86,7 +96,7 @@ mod tests {
     fn a_source_of_a_whitelisted_network_has_a_ceiling_and_a_record_while_it_needs_one() {
         let ledger = ledger(64);
         let quota = Quota::new(3, 2).unwrap();
-        let charge = |ms| ledger.charge_ceiling(key(1), &quota, at(ms));
+        let charge = |ms| ledger.charge_ceiling((key(1), None), &quota, at(ms));
         assert_eq!([charge(1), charge(1), charge(1)], [true; 3]);
         ledger.sweep(at(10));
         assert!(!charge(10), "the sweep left the ceiling alone");
@@ -100,7 +110,7 @@ mod tests {
     fn a_revocation_without_an_entry_of_its_own_counts_once() {
         let ledger = ledger(64);
         let quota = Quota::new(3, 2).unwrap();
-        ledger.charge_ceiling(key(1), &quota, at(1));
+        ledger.charge_ceiling((key(1), None), &quota, at(1));
         assert!(ledger.revoke(key(1), at(1), 5000));
         assert!(!ledger.revoke(key(1), at(2), 9000));
         assert_eq!(ledger.standing(key(1), at(2)).cooldown_until, 5000);
@@ -122,7 +132,7 @@ mod tests {
         assert!(!ledger.standing(key(1), at(500_000)).mutes);
         assert_eq!(ledger.user_strikes(key(1), anna, at(2)), 1);
         let quota = Quota::new(5, 2).unwrap();
-        assert!(ledger.charge_ceiling(key(1), &quota, at(2)));
+        assert!(ledger.charge_ceiling((key(1), None), &quota, at(2)));
         assert!(
             ledger.standing(key(1), at(3)).mutes,
             "the ceiling keeps what is above it"

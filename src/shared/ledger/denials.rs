@@ -11,7 +11,7 @@
 
 use super::bucket::Class;
 use super::slot::{Update, Word};
-use super::{Key, Ledger, TRIES};
+use super::{Key, Ledger, Record, TRIES};
 use crate::engine::facts::Now;
 use crate::engine::verdict::Reason;
 
@@ -101,18 +101,19 @@ fn next(
 }
 
 impl Ledger {
-    /// Counts a refusal; `chance` gives random numbers. A source without a record gets one that
+    /// Counts a refusal, in `record` if the source was found there; `chance` gives random numbers. A source without a record gets one that
     /// gives way to anything else, or none.
     pub fn count_denial(
         &self,
-        key: Key,
+        (key, mut record): (Key, Option<Record>),
         now: Now,
         reason: Reason,
         shadow: bool,
         mut chance: impl FnMut() -> u64,
     ) {
         for _ in 0..TRIES {
-            let found = self.find(key, None).or_else(|| {
+            let known = record.take().map(|Record(slot, meta)| (slot, meta));
+            let found = known.or_else(|| self.find(key, None)).or_else(|| {
                 let class = match chance().is_multiple_of(NEWCOMERS) {
                     true => Class::Denied,
                     false => Class::Dead,
@@ -221,7 +222,13 @@ mod tests {
 
     fn deny(ledger: Ledger, number: u32, minutes: u64) {
         let displace = || NEWCOMERS;
-        ledger.count_denial(key(number), at(minutes), Reason::AUTH, false, displace);
+        ledger.count_denial(
+            (key(number), None),
+            at(minutes),
+            Reason::AUTH,
+            false,
+            displace,
+        );
     }
 
     fn counted(ledger: Ledger, minutes: u64) -> u64 {
@@ -254,7 +261,7 @@ mod tests {
             deny(ledger, number, 1);
             deny(ledger, number, 1);
         }
-        ledger.count_denial(key(99), at(1), Reason::AUTH, false, || 1);
+        ledger.count_denial((key(99), None), at(1), Reason::AUTH, false, || 1);
         assert_eq!(counted(ledger, 1), 32);
         deny(ledger, 99, 1);
         assert_eq!(counted(ledger, 1), 31);
@@ -296,7 +303,7 @@ mod tests {
         let ledger = ledger(64);
         deny(ledger, 1, 1);
         deny(ledger, 2, 1);
-        ledger.count_denial(key(3), at(1), Reason::AUTH, true, || 1);
+        ledger.count_denial((key(3), None), at(1), Reason::AUTH, true, || 1);
         ledger.forget_denials(key(1));
         ledger.drop_shadow_denials();
         let left: Vec<_> = ledger.all_denials(at(1)).collect();

@@ -71,8 +71,15 @@ pub struct Ledger {
     strike_window_ms: u64,
     /// Records in a bucket: [`WAYS`], fewer in models.
     ways: usize,
+    /// The number of buckets less one. A division at each look-up would cost more than the look.
+    bucket_mask: usize,
     agent: bool,
 }
+
+/// Where a source was found. It saves the next look for it; if the record has gone to another source
+/// since, every change of it fails, and the source is looked for anew.
+#[derive(Clone, Copy)]
+pub struct Record(Slot, Meta);
 
 /// Words that the region must hold for a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +118,7 @@ impl Ledger {
             census,
             strike_window_ms,
             ways: WAYS,
+            bucket_mask: records / WAYS - 1,
             agent: false,
         }
     }
@@ -136,11 +144,18 @@ impl Ledger {
     /// What is known of a source. Changes nothing.
     #[inline]
     pub fn standing(&self, key: Key, now: Now) -> Standing {
-        let mut standing = Standing::default();
+        self.standing_and_record(key, now).0
+    }
+
+    /// The same, and where it is kept, for whoever changes it next.
+    #[inline]
+    pub fn standing_and_record(&self, key: Key, now: Now) -> (Standing, Option<Record>) {
+        let (mut standing, mut record) = (Standing::default(), None);
         self.each(key, None, |slot, meta| {
-            self.merge(&mut standing, slot, meta, now)
+            self.merge(&mut standing, slot, meta, now);
+            record.get_or_insert(Record(*slot, meta));
         });
-        standing
+        (standing, record)
     }
 
     /// Records a ban. A ban that already holds stays as it is unless `replace` says otherwise (an

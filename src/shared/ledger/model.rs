@@ -26,6 +26,7 @@ fn ledger(ways: usize) -> Ledger {
         census,
         strike_window_ms: 600_000,
         ways,
+        bucket_mask: 0,
         agent: false,
     }
 }
