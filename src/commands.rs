@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cidr::Prefix;
-use crate::engine::facts::{Now, Origin};
+use crate::engine::facts::{FOREVER, Now, Origin};
 use crate::engine::verdict::Reason;
 use crate::extension::shrinkage::Origin as Lists;
 use crate::kamailio::Rpc;
@@ -35,7 +35,7 @@ pub fn ban(rpc: &mut Rpc<'_>) {
     };
     let reason = match reason.as_str() {
         "" => Reason::MANUAL,
-        text => node.words.reason(text.as_bytes()),
+        text => node.reason_named(text.as_bytes()),
     };
     let outcome = match target {
         Target::Address(address) => orders::ban(node, address, seconds, reason, BY),
@@ -335,9 +335,17 @@ pub fn unix(ms: u64, now: Now) -> i64 {
     let wall = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    wall.as_secs()
-        .saturating_sub(now.ms().saturating_sub(ms) / 1000)
-        .cast_signed()
+    let now_unix = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
+    let ahead = ms.cast_signed() - now.ms().cast_signed();
+    now_unix.saturating_add(ahead).div_euclid(1000)
+}
+
+/// The Unix time at which something ends that may be [`FOREVER`]: then -1.
+pub fn end(until: u64, now: Now) -> i64 {
+    match until {
+        FOREVER => -1,
+        until => unix(until, now),
+    }
 }
 
 pub fn mode_word(shadow: bool) -> &'static str {

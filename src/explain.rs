@@ -5,8 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::cidr::Prefix;
-use crate::commands::{address, mode_word, open, unix};
+use crate::commands::{address, end, mode_word, open, unix};
 use crate::engine::decide::{decide, users_left};
 use crate::engine::facts::{FOREVER, Facts, Now, Standing};
 use crate::engine::lookup::LookUp;
@@ -18,6 +17,7 @@ use crate::lists::Membership;
 use crate::meters::Preview;
 use crate::node::{Node, seconds_left};
 use crate::shared::ledger::Key;
+use crate::shared::snapshot::Network;
 
 /// `sec.explain <ip>`.
 pub fn explain(rpc: &mut Rpc<'_>) {
@@ -58,7 +58,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         )
         .text(c"mode", mode_word(facts.shadow));
     if standing.banned(now, true) {
-        ban(node, &mut reply, &standing, &lists, now);
+        ban(node, &mut reply, &standing, &lists, (key, now));
     }
     if let Some(network) = lists.whitelist {
         reply
@@ -137,16 +137,28 @@ fn names(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, key: Key, 
 }
 
 /// The ban that holds.
-fn ban(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, lists: &Membership, now: Now) {
+fn ban(
+    node: &Node,
+    reply: &mut RpcStruct<'_>,
+    standing: &Standing,
+    lists: &Membership,
+    (key, now): (Key, Now),
+) {
     let ban = &standing.ban;
     let mut shown = reply.structure(c"ban");
-    if let Some(network) = banned_with(lists, standing) {
-        shown.text(c"network", &network.to_string());
-    }
+    let maker = match banned_with(lists, standing) {
+        Some(network) => {
+            shown.text(c"network", &network.prefix.to_string());
+            network.maker
+        }
+        None => node.ledger.provenance(key).maker,
+    };
     shown
         .text(c"reason", &node.reason_text(ban.reason))
         .text(c"origin", ban.origin.word())
+        .text(c"node", &node.node_name(maker.node))
         .int(c"since", unix(ban.since, now))
+        .int(c"until", end(ban.until, now))
         .int(c"ttl", seconds_left(ban.until, now))
         .text(
             c"evidence",
@@ -213,9 +225,8 @@ fn limits(node: &Node, reply: &mut RpcStruct<'_>, key: Key, now: Now) {
 }
 
 /// The network of which the ban holds for the address.
-fn banned_with(lists: &Membership, standing: &Standing) -> Option<Prefix> {
-    let network = lists.ban.filter(|network| network.ban() == standing.ban)?;
-    Some(network.prefix)
+fn banned_with(lists: &Membership, standing: &Standing) -> Option<Network> {
+    lists.ban.filter(|network| network.ban() == standing.ban)
 }
 
 /// What would free the address now, or what keeps it free.
@@ -235,7 +246,7 @@ fn advice(
         ),
         Verdict::DenyBanned => {
             let banned = match banned_with(lists, standing) {
-                Some(network) => network.to_string(),
+                Some(network) => network.prefix.to_string(),
                 None => source.to_string(),
             };
             format!("sec.unban {banned}, or sec.whitelist_add {source} to keep it free")

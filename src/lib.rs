@@ -164,6 +164,7 @@
 //!   way. `strikes.rs`, `users.rs`: what two of its words mean. `sweep.rs`: the agent's round.
 //!   `census.rs`: what that round counted. `ceilings.rs`: what a source may send by itself.
 //!   `mutes.rs`: users that are muted at an address. `guesses.rs`: at extensions.
+//!   `provenance.rs`: where a ban and an entry come from.
 //!   `denials.rs`: how often a source was refused. `listing.rs`: the records one by one.
 //!   `pending.rs`: what Redis does not know yet. `mirror.rs`: what Redis said. `model.rs`: the models
 //!   for loom.
@@ -173,7 +174,7 @@
 //! * `shared/events.rs`: records for the pipe to the agent.
 //! * `shared/statistics.rs`: a row of counters for each process.
 //! * `shared/status.rs`: the mode, and the agent's signs of life.
-//! * `shared/words.rs`: the script's own reasons, each once.
+//! * `shared/words.rs`: the script's own reasons, and the fleet's nodes, each once.
 //! * `shared/line.rs`: a few bytes that one process writes and others read. `shared/hosts.rs`: names
 //!   that reverse DNS gave. `shared/names.rs`: names in the whitelist, and their addresses.
 //!   `shared/feeds.rs`: how the feeds are.

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::commands::{mode_word, open, unix, whole};
+use crate::commands::{end, mode_word, open, unix, whole};
 use crate::engine::facts::{Now, Standing};
 use crate::kamailio::Rpc;
 use crate::node::{Node, seconds_left};
@@ -33,10 +33,14 @@ pub fn bans(rpc: &mut Rpc<'_>) {
         Section::Bans,
         |standing, now| standing.banned(now, true),
         |rpc, node, entry, now| {
-            let (ip, ban, repeats) = match entry {
-                Entry::Network(network) => (network.prefix.to_string(), network.ban(), 0),
+            let (ip, ban, maker) = match entry {
+                Entry::Network(network) => {
+                    (network.prefix.to_string(), network.ban(), network.maker)
+                }
                 Entry::Source(source, standing) => {
-                    (source.to_string(), standing.ban, standing.repeats)
+                    let mut maker = node.ledger.provenance(node.key_of(*source)).maker;
+                    maker.count = maker.count.max(standing.repeats.min(255) as u8);
+                    (source.to_string(), standing.ban, maker)
                 }
                 Entry::Name(_) => return, // names are not banned
             };
@@ -44,9 +48,11 @@ pub fn bans(rpc: &mut Rpc<'_>) {
                 .text(c"ip", &ip)
                 .text(c"reason", &node.reason_text(ban.reason))
                 .text(c"origin", ban.origin.word())
+                .text(c"node", &node.node_name(maker.node))
                 .int(c"since", unix(ban.since, now))
+                .int(c"until", end(ban.until, now))
                 .int(c"ttl", seconds_left(ban.until, now))
-                .int(c"repeats", i64::from(repeats))
+                .int(c"count", i64::from(maker.count.max(1)))
                 .text(c"mode", mode_word(ban.shadow));
         },
     );
@@ -60,19 +66,23 @@ pub fn whitelist(rpc: &mut Rpc<'_>) {
         Section::Whitelist,
         |standing, now| standing.whitelisted(now),
         |rpc, node, entry, now| {
-            let (ip, origin, until) = match entry {
+            let (ip, origin, since, until) = match entry {
                 Entry::Name(name) => return show_name(rpc, name, now),
                 Entry::Network(network) => {
-                    (network.prefix.to_string(), network.origin, network.until)
+                    let Network { since, until, .. } = *network;
+                    (network.prefix.to_string(), network.origin, since, until)
                 }
                 Entry::Source(source, standing) => {
-                    let origin = node.ledger.whitelisted_by(node.key_of(*source));
-                    (source.to_string(), origin, standing.whitelisted_until)
+                    let from = node.ledger.provenance(node.key_of(*source));
+                    let (since, until) = (from.whitelisted_since, standing.whitelisted_until);
+                    (source.to_string(), from.whitelisted_by, since, until)
                 }
             };
             rpc.structure()
                 .text(c"ip", &ip)
                 .text(c"origin", origin.word())
+                .int(c"since", unix(since, now))
+                .int(c"until", end(until, now))
                 .int(c"ttl", seconds_left(until, now));
         },
     );

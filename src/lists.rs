@@ -217,6 +217,7 @@ mod tests {
     use super::*;
     use crate::engine::facts::{FOREVER, Origin};
     use crate::engine::verdict::Reason;
+    use crate::shared::ledger::Maker;
     use crate::shared::region::Region;
     use crate::shared::snapshot::{Writer, network_words, prefix_words};
 
@@ -243,6 +244,7 @@ mod tests {
             until,
             reason: Reason::MANUAL,
             origin: Origin::Operator,
+            maker: Maker::default(),
             shadow: false,
             pending: false,
         }

@@ -29,7 +29,7 @@ use crate::shared::evidence::Evidence;
 use crate::shared::feeds::FeedStates;
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
-use crate::shared::ledger::{Aspect, Key, Ledger};
+use crate::shared::ledger::{Aspect, Key, Ledger, Maker};
 use crate::shared::names::Names;
 use crate::shared::notes::Notes;
 use crate::shared::rates::Rates;
@@ -44,6 +44,11 @@ use crate::user_agents::UserAgents;
 const LOADING_MS_MAX: u64 = 10_000;
 /// An agent that was not seen for so long is away.
 const AGENT_SILENCE_MS_MAX: u64 = 3000;
+
+/// The number of this node itself.
+const OWN: u8 = 0;
+/// The number of whoever made a ban in Redis without saying which node it is: somebody by hand.
+const NAMELESS: u8 = u8::MAX;
 
 static NODE: OnceLock<Node> = OnceLock::new();
 
@@ -64,6 +69,10 @@ pub struct Node {
     pub counts: Rates,
     /// The script's own reasons.
     pub words: Words,
+    /// The name by which other nodes know this one.
+    pub name: String,
+    /// The names of the others.
+    nodes: Words,
     /// Which extensions there are.
     pub directory: Directory,
     /// What its names are put together from.
@@ -299,12 +308,40 @@ impl Node {
         self.redis.url.is_some() && !self.status.loaded() && now.ms() < LOADING_MS_MAX
     }
 
+    /// The reason that is the script's or the operator's own word.
+    pub fn reason_named(&self, text: &[u8]) -> Reason {
+        self.words.number(text).map_or(Reason::OTHER, Reason::word)
+    }
+
+    /// Who made a ban, as its value in Redis says: the name of a node ("" if it gives none), and the
+    /// how manieth ban of the address it is.
+    pub fn maker(&self, name: &str, count: u8) -> Maker {
+        let node = match name {
+            "" => NAMELESS,
+            name if name == self.name => OWN,
+            name => match self.nodes.number(name.as_bytes()) {
+                Some(number) => number + 1,
+                None => NAMELESS - 1, // beyond those that are kept
+            },
+        };
+        Maker { node, count }
+    }
+
+    /// The name of a node of the fleet.
+    pub fn node_name(&self, number: u8) -> String {
+        match number {
+            OWN => self.name.clone(),
+            NAMELESS => String::new(),
+            number => self.nodes.text(number - 1),
+        }
+    }
+
     /// The reason that [`Node::reason_text`] would show as `text`.
     pub fn reason_from(&self, text: &str) -> Reason {
         let own = (0..Reason::FIRST_WORD).map(Reason::from_number);
         let mut own = own.filter(|reason| *reason != Reason::NONE && *reason != Reason::OTHER);
         let known = own.find(|reason| self.reason_text(*reason) == text);
-        known.unwrap_or_else(|| self.words.reason(text.as_bytes()))
+        known.unwrap_or_else(|| self.reason_named(text.as_bytes()))
     }
 
     /// A reason as operators read it.

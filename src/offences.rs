@@ -72,7 +72,7 @@ pub fn strike(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     };
     let reason = match args.first().map_or(&b""[..], |reason| reason.text()) {
         b"" => Reason::OTHER,
-        text => node.words.reason(text),
+        text => node.reason_named(text),
     };
     let report = Report {
         reason,

@@ -34,7 +34,7 @@ pub fn sec_ban(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     };
     let reason = match args.get(2).map_or(&b""[..], |reason| reason.text()) {
         b"" => Reason::MANUAL,
-        text => node.words.reason(text),
+        text => node.reason_named(text),
     };
     let outcome = match target {
         Target::Address(address) => orders::ban(node, address, seconds, reason, BY),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::facts::{FOREVER, Origin};
 use crate::engine::verdict::Reason;
+use crate::shared::ledger::Maker;
 
 fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()
@@ -15,6 +16,7 @@ fn network(text: &str, until: u64) -> Network {
         until,
         reason: Reason::MANUAL,
         origin: Origin::Operator,
+        maker: Maker::default(),
         shadow: false,
         pending: false,
     }

@@ -18,7 +18,7 @@ use crate::networks::check_length;
 use crate::node::Node;
 use crate::orders;
 use crate::shared::events::{Event, Kind};
-use crate::shared::ledger::{EXPIRING_MS, SAME_MS};
+use crate::shared::ledger::{EXPIRING_MS, Maker, SAME_MS};
 use crate::shared::snapshot::{Network, Section};
 use crate::shared::statistics::Count;
 
@@ -110,6 +110,7 @@ impl Books {
             },
             reason: event.reason,
             origin: event.origin,
+            maker: Maker::default(),
             shadow: event.shadow,
             pending: self.has_fleet() && !event.shadow,
         }

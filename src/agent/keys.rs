@@ -139,7 +139,7 @@ pub struct BanValue {
     /// When, in seconds since 1970 by the clock of Redis; 0 if it does not say.
     pub at: f64,
     /// The how manieth ban of that address.
-    pub count: u32,
+    pub count: u8,
 }
 
 impl BanValue {
@@ -163,7 +163,7 @@ impl BanValue {
                 .get("count")
                 .and_then(Value::as_u64)
                 .unwrap_or(0)
-                .min(255) as u32,
+                .min(255) as u8,
         }
     }
 

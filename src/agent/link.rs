@@ -58,7 +58,6 @@ impl Link {
     pub fn new(
         node: &'static Node,
         url: String,
-        name: String,
         journal: Rc<RefCell<Journal>>,
         events: Receiver<Event>,
         networks: Networks,
@@ -66,7 +65,7 @@ impl Link {
     ) -> Link {
         let keys = Keys::new(&node.redis, node.policy.ipv6_prefix);
         let replica = Replica::new(node, keys, networks.clone());
-        let outbox = Outbox::new(node, name, networks);
+        let outbox = Outbox::new(node, networks);
         Link {
             node,
             url,

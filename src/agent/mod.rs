@@ -250,15 +250,7 @@ impl Agent {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (journal, networks) = (Rc::clone(&self.journal), self.networks.clone());
         let extensions = self.extensions.clone();
-        let link = Link::new(
-            node,
-            url,
-            host_name(),
-            journal,
-            events,
-            networks,
-            extensions,
-        );
+        let link = Link::new(node, url, journal, events, networks, extensions);
         self.tasks.push(spawn_local(link.run()));
     }
 
@@ -347,10 +339,4 @@ impl Agent {
         self.ticks += 1;
         Ok(())
     }
-}
-
-/// The name by which other nodes know this one.
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().into()
 }

@@ -32,7 +32,6 @@ const FRESH_MS: u64 = 3000;
 
 pub struct Outbox {
     node: &'static Node,
-    name: String,
     networks: Networks,
     waiting: BTreeSet<Source>,
     history: VecDeque<Event>,
@@ -41,11 +40,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// For a node of that name.
-    pub fn new(node: &'static Node, name: String, networks: Networks) -> Outbox {
+    /// With nothing in it.
+    pub fn new(node: &'static Node, networks: Networks) -> Outbox {
         Outbox {
             node,
-            name,
             networks,
             waiting: BTreeSet::new(),
             history: VecDeque::new(),
@@ -256,7 +254,8 @@ impl Outbox {
         }
         if pending.has(Aspect::Ban) && holds(standing, now) {
             let ban = &standing.ban;
-            let value = self.value(replica, ban, standing.repeats.max(1));
+            let count = standing.repeats.clamp(1, 255) as u8;
+            let value = self.value(replica, ban, count);
             // What a rule decided does not overrule what the fleet has decided meanwhile.
             let ordered = matches!(ban.origin, Origin::Script | Origin::Operator);
             let name = keys.name(Kind::Ban, source);
@@ -266,10 +265,10 @@ impl Outbox {
     }
 
     /// The value of a ban's key.
-    fn value(&self, replica: &Replica, ban: &Ban, count: u32) -> String {
+    fn value(&self, replica: &Replica, ban: &Ban, count: u8) -> String {
         let value = BanValue {
             reason: self.node.reason_text(ban.reason),
-            node: self.name.clone(),
+            node: self.node.name.clone(),
             at: replica.clock().of(ban.since),
             count,
         };
@@ -328,7 +327,7 @@ impl Outbox {
             .arg("~")
             .arg(STREAM_MAX)
             .arg("*")
-            .arg(&[("event", word), ("node", &self.name)])
+            .arg(&[("event", word), ("node", &self.node.name)])
             .arg(&[("ip", event.source.to_string())])
             .arg(&[("reason", self.node.reason_text(event.reason))])
             .arg(&[("user", event.text.bytes()), ("agent", event.agent.bytes())])

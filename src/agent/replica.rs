@@ -16,7 +16,7 @@ use crate::networks::check_length;
 use crate::node::Node;
 use crate::orders;
 use crate::shared::events::{Event, Kind as What};
-use crate::shared::ledger::{Aspect, EXPIRING_MS, Full, Mirrored};
+use crate::shared::ledger::{Aspect, EXPIRING_MS, Full, Maker, Mirrored};
 use crate::shared::notes::Note;
 use crate::shared::snapshot::{Network, Section};
 use crate::source::Source;
@@ -232,9 +232,9 @@ impl Replica {
         until: u64,
         now: Now,
     ) -> Result<Option<Event>, Full> {
-        let ban = self.ban_of(value, until, now);
+        let (ban, maker) = self.ban_of(value, until, now);
         let key = self.node.key_of(source);
-        if self.node.ledger.mirror_ban(key, now, ban)? == Mirrored::Same {
+        if self.node.ledger.mirror_ban(key, now, ban, maker)? == Mirrored::Same {
             return Ok(None);
         }
         let (reason, seconds) = (ban.reason, seconds(until, now));
@@ -245,14 +245,15 @@ impl Replica {
         }))
     }
 
-    /// The ban that a value tells of.
-    fn ban_of(&self, value: &[u8], until: u64, now: Now) -> Ban {
+    /// The ban that a value tells of, and who made it.
+    fn ban_of(&self, value: &[u8], until: u64, now: Now) -> (Ban, Maker) {
         let value = BanValue::read(value);
+        let maker = self.node.maker(&value.node, value.count);
         let reason = match value.reason.as_str() {
             "" => Reason::MANUAL,
             text => self.node.reason_from(text),
         };
-        Ban {
+        let ban = Ban {
             since: match value.at > 0.0 {
                 true => self.clock.ledger(value.at, now),
                 false => now.ms(),
@@ -262,7 +263,8 @@ impl Replica {
             origin: Origin::Redis,
             shadow: false,
             validated: true,
-        }
+        };
+        (ban, maker)
     }
 
     /// The same for a network, or its whitelist entry.
@@ -275,12 +277,12 @@ impl Replica {
         now: Now,
     ) -> Option<Event> {
         let section = kind.section()?;
-        let (since, reason) = match section {
+        let (since, reason, maker) = match section {
             Section::Bans => {
-                let ban = self.ban_of(value, until, now);
-                (ban.since, ban.reason)
+                let (ban, maker) = self.ban_of(value, until, now);
+                (ban.since, ban.reason, maker)
             }
-            _ => (now.ms(), Reason::NONE),
+            _ => (now.ms(), Reason::NONE, Maker::default()),
         };
         let network = Network {
             prefix,
@@ -288,6 +290,7 @@ impl Replica {
             until,
             reason,
             origin: Origin::Redis,
+            maker,
             shadow: false,
             pending: false,
         };

@@ -16,6 +16,7 @@ use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
 use crate::files;
 use crate::networks::is_source;
 use crate::node::Node;
+use crate::shared::ledger::Maker;
 use crate::shared::snapshot::{Network, Section};
 use crate::source::Source;
 
@@ -289,6 +290,7 @@ fn restore_network(networks: &Networks, section: Section, prefix: Prefix, ban: &
         until: ban.until,
         reason: ban.reason,
         origin: ban.origin,
+        maker: Maker::default(),
         shadow: false,
         pending: false,
     };

@@ -72,6 +72,8 @@ impl Node {
             statistics: Statistics::new(region.take(Statistics::WORDS)),
             status: Status::new(region.take(Status::WORDS)),
             words: Words::new(region.take(Words::WORDS)),
+            name: host_name(),
+            nodes: Words::new(region.take(Words::WORDS)),
             user_agents: config.user_agents(),
             notes: Notes::new(region.take(Notes::WORDS)),
             hosts: Hosts::new(region.take(Hosts::WORDS)),
@@ -115,6 +117,12 @@ fn kept(quotas: impl IntoIterator<Item = Quota>) -> &'static [Quota] {
     quotas.into_iter().collect::<Vec<_>>().leak()
 }
 
+/// The name by which other nodes know this one.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().into()
+}
+
 /// Words of the tables whose sizes the configuration names.
 struct Sizes {
     rates: usize,
@@ -144,6 +152,7 @@ impl Sizes {
             Census::WORDS,
             Statistics::WORDS,
             Status::WORDS,
+            Words::WORDS,
             Words::WORDS,
             Notes::WORDS,
             Hosts::WORDS,

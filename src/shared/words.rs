@@ -1,18 +1,19 @@
-//! The script's own words: reasons given to `sec_ban` and `sec_strike`, kept once each, so that a
-//! ledger record can name one in a byte and every process can read it.
+//! Words that are kept once each, so that a ledger record can name one in a byte and every process
+//! can read it: reasons given to `sec_ban` and `sec_strike`, and the names of the fleet's nodes.
 //!
 //! Written by whichever process meets a new word, read by all. Bounded: when the table is full, or
-//! while another process is just writing the same word, the reason is `other`.
+//! while another process is just writing the same word, it is [`OTHER`].
 #![forbid(unsafe_code)]
 
 use super::sync::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use crate::engine::verdict::Reason;
 
 /// Words that can be told apart.
 const ENTRIES: usize = 200;
+/// What stands for a word that was not kept.
+pub const OTHER: &str = "other";
 /// Longest word in bytes; a longer one is cut.
 pub const WORD_MAX: usize = 48;
 const CELL: usize = 1 + WORD_MAX / 8;
@@ -35,9 +36,9 @@ impl Words {
         Words { cells }
     }
 
-    /// The reason that stands for `text`: cut to [`WORD_MAX`] bytes, with anything but printable
-    /// ASCII replaced by `?`, because it goes into logs and keys.
-    pub fn reason(&self, text: &[u8]) -> Reason {
+    /// The number that stands for `text`: cut to [`WORD_MAX`] bytes, with anything but printable
+    /// ASCII replaced by `?`, because it goes into logs and keys. `None`: it is not kept.
+    pub fn number(&self, text: &[u8]) -> Option<u8> {
         let text = clean(text);
         for (index, cell) in self.cells.chunks_exact(CELL).enumerate() {
             let index = index as u8;
@@ -53,24 +54,24 @@ impl Words {
                     );
                 }
                 cell[0].store(READY, Release);
-                return Reason::word(index);
+                return Some(index);
             }
             if cell[0].load(Acquire) == READY && read(cell) == text {
-                return Reason::word(index);
+                return Some(index);
             }
         }
-        Reason::OTHER
+        None
     }
 
-    /// The text of a word by its index.
-    pub fn text(&self, index: u8) -> String {
-        match self.cells.chunks_exact(CELL).nth(usize::from(index)) {
+    /// The text of a word by its number.
+    pub fn text(&self, number: u8) -> String {
+        match self.cells.chunks_exact(CELL).nth(usize::from(number)) {
             Some(cell) if cell[0].load(Acquire) == READY => {
                 let text = read(cell);
                 let end = text.iter().position(|byte| *byte == 0).unwrap_or(WORD_MAX);
                 String::from_utf8_lossy(&text[..end]).into_owned()
             }
-            _ => "other".into(),
+            _ => OTHER.into(),
         }
     }
 }
@@ -104,38 +105,35 @@ mod tests {
         Words::new(Region::new(Words::WORDS).unwrap().take(Words::WORDS))
     }
 
-    fn text(words: &Words, reason: Reason) -> String {
-        words.text(reason.number() - Reason::FIRST_WORD)
+    fn kept(words: &Words, text: &[u8]) -> String {
+        words.text(words.number(text).unwrap())
     }
 
     #[test]
     fn a_word_is_kept_once_and_read_back() {
         let words = words();
-        let scanner = words.reason(b"scanner");
-        assert_eq!(words.reason(b"scanner"), scanner);
-        assert_ne!(words.reason(b"scanners"), scanner);
-        assert_eq!(text(&words, scanner), "scanner");
+        let scanner = words.number(b"scanner");
+        assert_eq!(words.number(b"scanner"), scanner);
+        assert_ne!(words.number(b"scanners"), scanner);
+        assert_eq!(kept(&words, b"scanner"), "scanner");
         assert_eq!(words.text(99), "other");
     }
 
     #[test]
     fn hostile_words_are_cleaned_and_cut() {
         let words = words();
-        assert_eq!(text(&words, words.reason(b"a\r\nb\xff")), "a??b?");
-        assert_eq!(
-            text(&words, words.reason(&[b'x'; 100])),
-            "x".repeat(WORD_MAX)
-        );
+        assert_eq!(kept(&words, b"a\r\nb\xff"), "a??b?");
+        assert_eq!(kept(&words, &[b'x'; 100]), "x".repeat(WORD_MAX));
     }
 
     #[test]
-    fn a_full_table_says_other() {
+    fn a_full_table_keeps_what_it_has() {
         let words = words();
         for number in 0..ENTRIES {
-            let reason = words.reason(format!("w{number}").as_bytes());
-            assert_eq!(text(&words, reason), format!("w{number}"));
+            let word = format!("w{number}");
+            assert_eq!(kept(&words, word.as_bytes()), word);
         }
-        assert_eq!(words.reason(b"one more"), Reason::OTHER);
-        assert_eq!(text(&words, words.reason(b"w7")), "w7");
+        assert_eq!(words.number(b"one more"), None);
+        assert_eq!(kept(&words, b"w7"), "w7");
     }
 }

@@ -1,6 +1,7 @@
 //! Keys that a portal or an operator writes: what they do, and those that make no sense.
 
 use super::*;
+use serde_json::{Value, json};
 
 #[test]
 fn a_banned_customer_frees_himself_from_the_portal() {
@@ -126,4 +127,79 @@ fn keys_that_make_no_sense_are_counted_and_named() {
     let listed = node.kamcmd(&["sec.whitelist"]).unwrap();
     assert!(listed.contains("ttl: -1"), "{listed}");
     assert_eq!(verdict("198.51.100.93"), 2);
+}
+
+#[test]
+fn a_listing_says_who_made_what_and_since_when() {
+    isolate();
+    let redis = Redis::start();
+    let node = node();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let hour_ago = redis.run::<(u64, u64)>("TIME").0 - 3600;
+    let value = json!({"reason": "fraud", "node": "edge-7", "at": hour_ago, "count": 3});
+    for key in ["ban:198.51.100.96", "ban:10.9.0.0/16"] {
+        redis.ask::<()>(
+            redis::cmd("SET")
+                .arg(key)
+                .arg(value.to_string())
+                .arg("EX")
+                .arg(600),
+        );
+    }
+    redis.run::<()>("SET ban:198.51.100.97 by-hand");
+    redis.run::<()>("SET white_list:198.51.100.98 1 EX 600");
+    node.kamcmd(&["sec.ban", "198.51.100.99", "60"]).unwrap();
+    wait_for_verdict("198.51.100.98", 2);
+    let rows = |command: &str| {
+        let rows = node.jsonrpc(command, json!([])).unwrap();
+        rows.as_array().expect("a list").clone()
+    };
+    wait_until("all bans", || rows("sec.bans").len() == 4);
+    let bans = rows("sec.bans");
+    let row = |rows: &[Value], ip: &str| {
+        let row = rows.iter().find(|row| row["ip"] == ip);
+        row.unwrap_or_else(|| panic!("{ip} in {rows:?}")).clone()
+    };
+    for ip in ["198.51.100.96", "10.9.0.0/16"] {
+        let ban = row(&bans, ip);
+        assert_eq!((&ban["node"], &ban["count"]), (&"edge-7".into(), &3.into()));
+        let ttl = ban["until"].as_i64().unwrap() - redis.run::<(i64, i64)>("TIME").0;
+        assert!((590..=600).contains(&ttl), "{ban}");
+    }
+    let by_hand = row(&bans, "198.51.100.97");
+    assert_eq!(
+        (&by_hand["node"], &by_hand["until"]),
+        (&"".into(), &(-1).into())
+    );
+    let own = row(&bans, "198.51.100.99");
+    assert_eq!(
+        (&own["node"], &own["count"]),
+        (&name.trim().into(), &1.into())
+    );
+    let known = node.kamcmd(&["sec.explain", "198.51.100.96"]).unwrap();
+    assert!(known.contains("node: edge-7"), "{known}");
+
+    let entry = row(&rows("sec.whitelist"), "198.51.100.98");
+    let [since, until] = ["since", "until"].map(|name| entry[name].as_i64().unwrap());
+    assert!((595..=605).contains(&(until - since)), "{entry}");
+}
+
+#[test]
+fn the_largest_page_fits_into_one_reply() {
+    isolate();
+    let redis = Redis::start();
+    let node = node();
+    let value = json!({
+        "reason": "r".repeat(60), "node": "n".repeat(60), "at": 1.0, "count": 255
+    });
+    for number in 0..250 {
+        let key = format!("ban:2001:db8:aaaa:{number:x}:aaaa:bbbb:cccc:dddd");
+        redis.ask::<()>(redis::cmd("SET").arg(&key).arg(value.to_string()));
+    }
+    let page = || node.kamcmd(&["sec.bans", "0", "200"]);
+    wait_until("all bans", || {
+        page().is_ok_and(|page| page.matches("ip: ").count() == 200)
+    });
+    let rows = node.jsonrpc("sec.bans", json!([0, 200])).unwrap();
+    assert_eq!(rows.as_array().map(Vec::len), Some(200));
 }

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::slot::{Meta, Slot, State, WORDS, Word};
-use super::{Full, Key, LANES, Ledger, Relaxed, denials, guesses, lookup, strikes};
+use super::{BESIDE, Full, Key, LANES, Ledger, Relaxed, denials, guesses, lookup, strikes};
 use crate::engine::facts::Now;
 use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
@@ -71,7 +71,10 @@ impl Ledger {
     }
 
     pub(super) fn slot(&self, place: usize) -> Slot {
-        Slot::new(&self.words[place * WORDS..][..WORDS], &self.denials[place])
+        Slot::new(
+            &self.words[place * WORDS..][..WORDS],
+            &self.beside[place * BESIDE..][..BESIDE],
+        )
     }
 
     /// Has the fingerprints fetched that the first look at a key will read.

@@ -4,8 +4,8 @@
 #![forbid(unsafe_code)]
 
 use super::slot::Word;
-use super::{Denials, Key, Ledger};
-use crate::engine::facts::{Now, Origin, Standing};
+use super::{Denials, Ledger};
+use crate::engine::facts::{Now, Standing};
 use crate::source::Source;
 
 impl Ledger {
@@ -27,14 +27,6 @@ impl Ledger {
             user.is_none()
                 .then(|| (place, Source::from_parts(bits, meta.length()), standing))
         })
-    }
-
-    /// Who added the whitelist entry that an address has.
-    pub fn whitelisted_by(&self, key: Key) -> Origin {
-        let payload = self
-            .find(key, None)
-            .map_or(0, |(slot, meta)| slot.payload(meta, Word::Whitelist));
-        Origin::from_number(payload as u8)
     }
 
     /// Until when users are muted at a source, one for each. Looks at every record: for commands.

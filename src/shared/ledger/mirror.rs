@@ -7,7 +7,7 @@
 
 use super::bucket::Class;
 use super::slot::{Update, Word};
-use super::{Aspect, Full, Key, Ledger, TRIES, pack_origin};
+use super::{Aspect, Full, Key, Ledger, Maker, TRIES, pack_origin, provenance};
 use crate::engine::facts::{Ban, Now, Origin};
 
 /// Times that differ by less, in milliseconds, come from the same key, read twice.
@@ -25,11 +25,11 @@ pub enum Mirrored {
 }
 
 impl Ledger {
-    /// Takes a ban over.
+    /// Takes a ban over that `maker` made.
     ///
     /// # Errors
     /// [`Full`].
-    pub fn mirror_ban(&self, key: Key, now: Now, ban: Ban) -> Result<Mirrored, Full> {
+    pub fn mirror_ban(&self, key: Key, now: Now, ban: Ban, maker: Maker) -> Result<Mirrored, Full> {
         let standing = self.standing(key, now);
         let same = standing.banned(now, false)
             && standing.ban.until.abs_diff(ban.until) < SAME_MS
@@ -40,6 +40,7 @@ impl Ledger {
         let packed = ban.until << 8 | u64::from(ban.reason.number());
         self.mirror(key, now, Class::Ban, Word::Ban, packed)?;
         self.change(key, Word::BanOrigin, |_| Some(pack_origin(&ban)));
+        self.change(key, Word::Provenance, |old| provenance::made_by(old, maker));
         let known = standing.banned(now, false);
         Ok(if known { Mirrored::Same } else { Mirrored::New })
     }

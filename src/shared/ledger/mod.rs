@@ -21,6 +21,7 @@ mod lookup;
 mod mirror;
 mod mutes;
 mod pending;
+mod provenance;
 mod slot;
 mod strikes;
 mod sweep;
@@ -30,13 +31,14 @@ pub use census::Census;
 pub use denials::Denials;
 pub use mirror::{EXPIRING_MS, Mirrored, SAME_MS};
 pub use pending::{Aspect, Pending};
+pub use provenance::{Maker, Provenance};
 
 use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
 use crate::source::Source;
 use ban::{SHADOW, VALIDATED, pack_origin, unpack_ban};
 use bucket::Class;
-use slot::{Meta, Slot, Update, WORDS, Word};
+use slot::{BESIDE, Meta, Slot, Update, WORDS, Word};
 
 /// Records in a bucket.
 const WAYS: usize = 16;
@@ -64,8 +66,8 @@ pub struct Key {
 pub struct Ledger {
     tags: &'static [AtomicU64],
     words: &'static [AtomicU64],
-    /// A word for each record (see `denials`).
-    denials: &'static [AtomicU64],
+    /// [`BESIDE`] words for each record.
+    beside: &'static [AtomicU64],
     census: Census,
     /// `strike_window` in milliseconds.
     strike_window_ms: u64,
@@ -86,7 +88,7 @@ pub struct Record(Slot, Meta);
 pub struct Size {
     /// Fingerprints.
     pub tags: usize,
-    /// Records, and the column beside them.
+    /// Records, and what is kept beside them.
     pub words: usize,
 }
 
@@ -96,7 +98,7 @@ impl Ledger {
         let records = records.max(WAYS).next_power_of_two();
         Size {
             tags: records / LANES,
-            words: records * (WORDS + 1),
+            words: records * (WORDS + BESIDE),
         }
     }
 
@@ -108,13 +110,16 @@ impl Ledger {
         strike_window_secs: u64,
     ) -> Ledger {
         let records = tags.len() * LANES;
-        let (words, denials) = words.split_at(records * WORDS);
-        assert!(denials.len() == records, "a fingerprint for each record");
+        let (words, beside) = words.split_at(records * WORDS);
+        assert!(
+            beside.len() == records * BESIDE,
+            "a fingerprint for each record"
+        );
         let strike_window_ms = strike_window_secs * 1000;
         Ledger {
             tags,
             words,
-            denials,
+            beside,
             census,
             strike_window_ms,
             ways: WAYS,
@@ -183,6 +188,9 @@ impl Ledger {
                 Update::Done(_) => {}
             }
             slot.update(meta, Word::BanOrigin, |_| Some(pack_origin(&ban)));
+            slot.update(meta, Word::Provenance, |old| {
+                provenance::made_by(old, Maker::default())
+            });
             return Ok(true);
         }
         Err(Full)
@@ -238,6 +246,7 @@ impl Ledger {
             }
             slot.update(meta, Word::Ceiling, |old| Some(mutes::with_time(old, 0)));
             if new {
+                slot.update(meta, Word::Provenance, |old| provenance::since(old, now));
                 self.census.whitelist_grew();
             }
             return Ok(());

@@ -22,7 +22,7 @@ fn ledger(ways: usize) -> Ledger {
     Ledger {
         tags,
         words,
-        denials: leak(ways),
+        beside: leak(ways * BESIDE),
         census,
         strike_window_ms: 600_000,
         ways,

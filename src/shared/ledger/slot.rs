@@ -23,6 +23,8 @@ pub(super) const TAG_READ: super::super::sync::Ordering = Acquire;
 
 /// Words in a record.
 pub(super) const WORDS: usize = 16;
+/// Its words beside it.
+pub(super) const BESIDE: usize = 2;
 
 /// The words of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +61,15 @@ pub(super) enum Word {
     LookUp = 14,
     /// Of an address: guesses at extensions (see `guesses`).
     Guesses = 15,
-    /// How often it was refused lately (see `denials`). Not in the record but in a column beside
-    /// the records: all but who is refused do without it.
+    /// How often it was refused lately (see `denials`). This word and the next are not in the record
+    /// but beside the records: no decision reads them.
     Denials = 16,
+    /// Where its ban and its entry come from (see `provenance`).
+    Provenance = 17,
 }
 
 /// The words that carry the generation.
-pub(super) const CHANGING: [Word; 14] = [
+pub(super) const CHANGING: [Word; 15] = [
     Word::RepeatsOrUserHigh,
     Word::UsersOrUserLow,
     Word::Ban,
@@ -80,6 +84,7 @@ pub(super) const CHANGING: [Word; 14] = [
     Word::LookUp,
     Word::Guesses,
     Word::Denials,
+    Word::Provenance,
 ];
 
 const STATE_BITS: u64 = 0b111;
@@ -166,19 +171,19 @@ pub(super) enum Update {
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
     words: &'static [AtomicU64],
-    denials: &'static AtomicU64,
+    beside: &'static [AtomicU64],
 }
 
 impl Slot {
-    /// Over the words of a record, and its word of the column beside.
-    pub(super) fn new(words: &'static [AtomicU64], denials: &'static AtomicU64) -> Slot {
-        Slot { words, denials }
+    /// Over the words of a record, and those beside it.
+    pub(super) fn new(words: &'static [AtomicU64], beside: &'static [AtomicU64]) -> Slot {
+        Slot { words, beside }
     }
 
     fn word(&self, word: Word) -> &'static AtomicU64 {
-        match word {
-            Word::Denials => self.denials,
-            word => &self.words[word as usize],
+        match (word as usize).checked_sub(WORDS) {
+            Some(beside) => &self.beside[beside],
+            None => &self.words[word as usize],
         }
     }
 

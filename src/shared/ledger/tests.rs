@@ -300,23 +300,34 @@ fn the_fleet_is_followed_but_for_what_is_pending() {
         origin: Origin::Redis,
         ..ban(90_000)
     };
-    assert_eq!(ledger.mirror_ban(key(1), at(1), fleet), Ok(Mirrored::New));
+    let maker = Maker { node: 7, count: 3 };
+    let mirror = |ban, ms| ledger.mirror_ban(key(1), at(ms), ban, maker);
+    assert_eq!(mirror(fleet, 1), Ok(Mirrored::New));
+    assert_eq!(ledger.provenance(key(1)).maker, maker);
     let again = Ban {
         until: 90_300,
         ..fleet
     };
-    assert_eq!(ledger.mirror_ban(key(1), at(1), again), Ok(Mirrored::Same));
+    assert_eq!(mirror(again, 1), Ok(Mirrored::Same));
     ledger.unban(key(1), at(2), 3);
     ledger.mark(key(1), Aspect::Ban, at(2));
-    ledger.mirror_ban(key(1), at(2), fleet).unwrap();
+    mirror(fleet, 2).unwrap();
     assert!(
         !ledger.standing(key(1), at(2)).banned(at(2), false),
         "our unban goes first"
     );
 
     assert_eq!(
-        ledger.mirror_whitelist(key(2), at(1), 50_000),
+        ledger.mirror_whitelist(key(2), at(5900), 50_000),
         Ok(Mirrored::New)
+    );
+    assert_eq!(
+        ledger.provenance(key(2)),
+        Provenance {
+            maker: Maker::default(),
+            whitelisted_by: Origin::Redis,
+            whitelisted_since: 5000,
+        }
     );
     assert_eq!(
         ledger.mirror_cooldown(key(2), at(1), 60_000),

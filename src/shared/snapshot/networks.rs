@@ -13,6 +13,7 @@ use super::{AtomicU64, Relaxed};
 use crate::cidr::{Prefix, PrefixMapBuilder};
 use crate::engine::facts::{Ban, Now, Origin};
 use crate::engine::verdict::Reason;
+use crate::shared::ledger::Maker;
 use crate::source::Source;
 
 /// Words of a row.
@@ -33,6 +34,8 @@ pub struct Network {
     pub reason: Reason,
     /// By whom.
     pub origin: Origin,
+    /// By which node, if it is a ban.
+    pub maker: Maker,
     /// Made in shadow mode: it denies nothing.
     pub shadow: bool,
     /// The fleet does not know yet what this row says.
@@ -53,6 +56,7 @@ impl Network {
             until: 0,
             reason: Reason::NONE,
             origin,
+            maker: Maker::default(),
             shadow: false,
             pending: true,
         }
@@ -84,7 +88,10 @@ impl Network {
             source.bits() as u64,
             self.until << 8 | u64::from(self.reason.number()),
             self.since << 16 | (self.origin as u64) << 8 | flags,
-            u64::from(around) << 32 | u64::from(source.length()),
+            u64::from(around) << 32
+                | u64::from(self.maker.count) << 16
+                | u64::from(self.maker.node) << 8
+                | u64::from(source.length()),
         ]
     }
 }
@@ -189,6 +196,10 @@ impl<'a> Networks<'a> {
             until: until >> 8,
             reason: Reason::from_number(until as u8),
             origin: Origin::from_number((since >> 8) as u8),
+            maker: Maker {
+                node: (place >> 8) as u8,
+                count: (place >> 16) as u8,
+            },
             shadow: since & SHADOW != 0,
             pending: since & PENDING != 0,
         };

@@ -6,6 +6,7 @@ use crate::cidr::{Prefix, PrefixMap, PrefixMapBuilder};
 use crate::engine::facts::{FOREVER, Now, Origin};
 use crate::engine::verdict::Reason;
 use crate::shared::forks::{Forks, leave};
+use crate::shared::ledger::Maker;
 use crate::shared::region::Region;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ fn network(prefix: &str, until: u64) -> Network {
         until,
         reason: Reason::MANUAL,
         origin: Origin::Operator,
+        maker: Maker::default(),
         shadow: false,
         pending: false,
     }
@@ -151,6 +153,7 @@ fn rows_survive_the_words() {
     let shadow = Network {
         reason: Reason::word(3),
         origin: Origin::Script,
+        maker: Maker { node: 7, count: 3 },
         shadow: true,
         ..network("2001:db8::/32", FOREVER)
     };
