@@ -49,9 +49,10 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     facts.validated &= !given;
     let decision = judge(node, message, place, &mut facts, &lists);
     let code = effective(decision.verdict, facts.shadow);
-    let Decision {
-        verdict, reason, ..
-    } = decision;
+    let verdict = decision.verdict;
+    // Of a request that passes, what would have refused it is worth knowing.
+    let on_trial = decision.shadowed.filter(|_| !verdict.denies());
+    let reason = on_trial.unwrap_or(decision.reason);
     memory::remember(
         message,
         Last {
@@ -78,7 +79,8 @@ pub fn judge(
     let (mut standing, record) = node.ledger.standing_and_record(key, now);
     // Only where somebody may be muted is it worth asking who this claims to be.
     facts.muted = standing.mutes
-        && user(node, request, b"").is_some_and(|user| node.ledger.muted(key, user, now));
+        && user(node, request, b"")
+            .is_some_and(|user| node.ledger.muted(key, user, now, facts.shadow));
     lists.join(&mut standing, now, facts.shadow);
     if node.policy.agent_check && depends_on_content(facts, &standing) {
         facts.scanner = content::is_scanner(node, request);
@@ -107,7 +109,7 @@ pub fn judge(
             name: content::judged(request, facts).0,
         };
         let struck = offences::struck(node, request, facts, place, lists, guess);
-        let shadowed = decision.shadowed || struck.shadowed;
+        let shadowed = decision.shadowed.or(struck.shadowed);
         decision = Decision { shadowed, ..struck };
     }
     count(node, &decision, facts.shadow);
@@ -152,7 +154,8 @@ pub fn is_whitelisted(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     answer(node.is_own(address) || lists.listed || entry())
 }
 
-/// `sec_is_banned([ip])`: whether `sec_check` would refuse it for a ban. Changes nothing.
+/// `sec_is_banned([ip])`: whether `sec_check` would refuse it for a ban, which shadow mode does to nobody.
+/// Changes nothing.
 pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return NO };
     let (address, _) = address(node, message, args);
@@ -162,7 +165,8 @@ pub fn is_banned(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
         return NO;
     }
     let standing = node.standing_within(key, &lists, now);
-    answer(standing.banned(now, false) && !standing.whitelisted(now))
+    let refused = standing.banned(now, false) && !standing.whitelisted(now);
+    answer(refused && !node.status.shadow())
 }
 
 /// The names of `$sec(…)`, in the order that [`variable`] counts them.
@@ -234,7 +238,7 @@ pub fn apply(
         reason: decision.reason,
         shadow: facts.shadow,
         seconds: sentence.seconds,
-        repeats: standing.repeats,
+        count: sentence.count(standing.repeats),
         method: method_number(facts.method),
         text: Text::new(request.from_user().unwrap_or_default()),
         agent: Text::new(request.user_agent().unwrap_or_default()),
@@ -281,7 +285,7 @@ pub fn facts(
 fn count(node: &Node, decision: &Decision, shadow: bool) {
     node.count(Count::Checks, 1);
     let denied = decision.verdict.denies();
-    if decision.shadowed || denied && shadow {
+    if decision.shadowed.is_some() || denied && shadow {
         node.count(Count::ShadowDenied, 1);
     }
     node.count(

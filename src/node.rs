@@ -6,6 +6,7 @@
 
 mod build;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
@@ -19,6 +20,7 @@ use crate::engine::policy::Policy;
 use crate::engine::verdict::Reason;
 use crate::event_routes::EventRoutes;
 use crate::extension::Judgement;
+use crate::gcra::{Charge, Quota};
 use crate::kamailio::clock;
 use crate::kamailio::log::Level;
 use crate::kamailio::pipe::Pipe;
@@ -45,6 +47,8 @@ const LOADING_MS_MAX: u64 = 10_000;
 /// An agent that was not seen for so long is away.
 const AGENT_SILENCE_MS_MAX: u64 = 3000;
 
+/// A process tells of so many errors at most, in so many seconds.
+const COMPLAINTS_MAX: (u64, u64) = (20, 2);
 /// The number of this node itself.
 const OWN: u8 = 0;
 /// The number of whoever made a ban in Redis without saying which node it is: somebody by hand.
@@ -55,6 +59,11 @@ static NODE: OnceLock<Node> = OnceLock::new();
 /// The node of this process; none before `mod_init`, and under `kamailio -c`.
 pub fn node() -> Option<&'static Node> {
     NODE.get()
+}
+
+thread_local! {
+    /// The errors that this process has told of, as an arrival time.
+    static COMPLAINTS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Rules and tables.
@@ -290,8 +299,20 @@ impl Node {
 
     /// The ledger had no room for something about this source.
     pub fn note_full(&self, source: Source, origin: Origin) {
+        self.complain(&Event::new(Kind::Full, source, origin));
+    }
+
+    /// Counts an error, and tells the agent of some: a stranger whose every request makes one must
+    /// not keep the rest out of the pipe.
+    pub fn complain(&self, event: &Event) {
         self.count(Count::Errors, 1);
-        self.tell(&Event::new(Kind::Full, source, origin));
+        let (limit, seconds) = COMPLAINTS_MAX;
+        let charge = Quota::new(limit, seconds)
+            .map(|quota| quota.charge(COMPLAINTS.get(), self.now().ticks()));
+        if let Some(Charge::Within(arrival)) = charge {
+            COMPLAINTS.set(arrival);
+            self.tell(event);
+        }
     }
 
     /// Marks a change that the fleet must learn of, if there is a fleet.

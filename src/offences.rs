@@ -17,7 +17,7 @@ use crate::node::{Node, node};
 use crate::request::Request;
 use crate::script::{YES, number};
 use crate::shared::events::{Event, Kind, Text};
-use crate::shared::ledger::Key;
+use crate::shared::ledger::{Key, Mute};
 use crate::shared::statistics::Count;
 
 /// `sec_auth_failed([user])`: credentials answered our challenge, and were wrong.
@@ -123,7 +123,8 @@ pub fn offended(node: &Node, request: &impl Request, now: Now, report: Report<'_
         return mute(node, request, &facts, key, user, sentence);
     }
     match decision.verdict {
-        Verdict::DenyNewBan if !facts.shadow => Verdict::DenyNewBan.code(),
+        // Perhaps another process was faster, with the same offence of the same source.
+        Verdict::DenyNewBan | Verdict::DenyBanned if !facts.shadow => Verdict::DenyNewBan.code(),
         _ => YES,
     }
 }
@@ -147,7 +148,7 @@ pub fn struck(
         address,
         reason,
         at: facts.now.ms(),
-        repeats: weight.into(),
+        count: weight.into(),
         method: method_number(facts.method),
         text: Text::new(name.or_else(|| request.from_user()).unwrap_or_default()),
         agent: Text::new(request.user_agent().unwrap_or_default()),
@@ -184,24 +185,22 @@ fn mute(
         agent: Text::new(request.user_agent().unwrap_or_default()),
         ..Event::new(Kind::Mute, key.source, Origin::Strike)
     };
-    // Told once, however long the user goes on. Shadow mode mutes nobody, so there the failure that
-    // reached the limit is the one.
-    let is_new = match facts.shadow {
-        true => node.ledger.user_strikes(key, failed, facts.now) == node.policy.strike_limit,
-        false => !node.ledger.muted(key, failed, facts.now),
-    };
-    if is_new {
+    // Told once, however long the user goes on.
+    if !node.ledger.muted(key, failed, facts.now, facts.shadow) {
         node.tell(&event);
     }
-    if facts.shadow {
-        return YES;
-    }
-    let until = facts.now.after(sentence.seconds);
+    let mute = Mute {
+        until: facts.now.after(sentence.seconds),
+        shadow: facts.shadow,
+    };
     let names = [Some(failed), user(node, request, b"")];
     for name in names.into_iter().flatten() {
-        if node.ledger.mute(key, name, facts.now, until).is_err() {
+        if node.ledger.mute(key, name, facts.now, mute).is_err() {
             node.note_full(key.source, Origin::Strike);
         }
     }
-    Verdict::DenyNewBan.code()
+    match facts.shadow {
+        true => YES,
+        false => Verdict::DenyNewBan.code(),
+    }
 }

@@ -150,12 +150,13 @@ pub fn lift(node: &Node, key: Key, now: Now, origin: Origin) -> bool {
         return false;
     }
     if standing.banned(now, true) {
-        let reason = standing.ban.reason;
-        if !standing.ban.shadow {
+        let Ban { reason, shadow, .. } = standing.ban;
+        if !shadow {
             node.mark(key, Aspect::Ban, now);
         }
         node.tell(&Event {
             reason,
+            shadow,
             ..Event::new(Kind::Unban, key.source, origin)
         });
     }

@@ -129,8 +129,7 @@ pub fn address(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> (IpAddr,
         None => {
             let key = node.key(source);
             let text = Text::new(text);
-            node.count(Count::Errors, 1);
-            node.tell(&Event {
+            node.complain(&Event {
                 text,
                 ..Event::new(Kind::Unreadable, key.source, Origin::Script)
             });
@@ -197,8 +196,7 @@ fn carried_out(
 /// Tells the operator about an order of the script that makes no sense.
 fn refused(node: &Node, address: IpAddr, text: &str) {
     let (key, text) = (node.key(address), Text::new(text.as_bytes()));
-    node.count(Count::Errors, 1);
-    node.tell(&Event {
+    node.complain(&Event {
         text,
         ..Event::new(Kind::Refused, key.source, Origin::Script)
     });

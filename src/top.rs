@@ -28,10 +28,13 @@ pub fn note(
     shadow: bool,
 ) {
     let denied = decision.verdict.denies();
-    if denied || decision.shadowed {
+    let reason = match denied {
+        true => Some(decision.reason),
+        false => decision.shadowed,
+    };
+    if let Some(reason) = reason {
         let shadow = shadow || !denied;
-        node.ledger
-            .count_denial(place, now, decision.reason, shadow, chance);
+        node.ledger.count_denial(place, now, reason, shadow, chance);
     }
 }
 

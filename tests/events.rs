@@ -132,9 +132,33 @@ fn routes_hear_of_other_nodes() {
         "sec:unban 198.51.100.66 scanner 0",
     ];
     wait_to_hear(&server, &first);
-    redis.run::<()>(&format!("SET sec:revoked:{CUSTOMER} whitelist_rate EX 60"));
-    wait_until("the revocation", || heard(&server).len() == 3);
-    assert!(heard(&server)[2].starts_with("sec:revoke 198.51.100.7 "));
+    // A revocation is two keys, and one event, in whatever order they come.
+    let value = r#"{"reason":"whitelist_rate","node":"b","at":1,"count":1}"#;
+    for (number, first) in [(7, "ban"), (8, "sec:revoked")] {
+        let ip = format!("198.51.100.{number}");
+        let set = |name: &str, value: &str| {
+            let mut set = redis::cmd("SET");
+            redis.ask::<()>(set.arg(format!("{name}:{ip}")).arg(value).arg("EX").arg(60));
+        };
+        let is_known = || server.kamcmd(&["sec.explain", &ip]).unwrap();
+        if first == "ban" {
+            set("ban", value);
+            wait_until("the ban", || is_known().contains("ban: {"));
+        }
+        set("sec:revoked", "whitelist_rate");
+        wait_until("the revocation", || heard(&server).len() == number - 4);
+        set("ban", value);
+        wait_until("the ban", || is_known().contains("ban: {"));
+        let revoke = format!("sec:revoke {ip} ");
+        assert!(
+            heard(&server)[number - 5].starts_with(&revoke),
+            "{:?}",
+            heard(&server)
+        );
+    }
+    redis.run::<()>(&format!("SET {ban} last"));
+    wait_until("the last ban", || heard(&server).len() == 5);
+    assert!(heard(&server)[4].starts_with("sec:ban 198.51.100.66 "));
 }
 
 #[test]
@@ -157,10 +181,15 @@ fn nobody_listens_to_a_shadow() {
     wait_until("the shadow ban's line", || {
         server.log().contains("ban 198.51.100.66")
     });
-    server
-        .kamcmd(&["sec.mode", "enforce"])
-        .expect("it switches");
-    server.kamcmd(&["sec.ban", CUSTOMER]).expect("it bans");
+    let order = |words: &[&str]| server.kamcmd(words).expect("it is carried out");
+    order(&["sec.unban", ATTACKER]);
+    wait_until("the line of its end", || {
+        server
+            .log()
+            .contains("unban 198.51.100.66 reason=rate:burst by=operator mode=shadow")
+    });
+    order(&["sec.mode", "enforce"]);
+    order(&["sec.ban", CUSTOMER]);
     wait_to_hear(&server, &["sec:ban 198.51.100.7 manual 300"]);
 }
 

@@ -65,6 +65,44 @@ fn one_dead_phone_in_an_office_is_muted_and_the_office_works_on() {
 }
 
 #[test]
+fn an_unban_frees_a_muted_user_whose_failures_have_faded() {
+    isolate();
+    let node = Kamailio::start(
+        Config::new()
+            .param("strike_window", 10)
+            .param("ban_time", "1h"),
+    );
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    assert_eq!((0..10).map(|_| fail("dead")).last(), Some(-2));
+    let explained = || node.kamcmd(&["sec.explain", OFFICE]).unwrap();
+    wait_until("the strikes to fade", || explained().contains("strikes: 0"));
+    assert_eq!(check("dead"), -5);
+    // A mute is no ban: what is counted lists with what is listed.
+    assert_eq!(node.stat("active_bans"), 0);
+    node.kamcmd(&["sec.unban", OFFICE])
+        .expect("there is something to lift");
+    assert_eq!(check("dead"), 1);
+    assert!(node.kamcmd(&["sec.unban", OFFICE]).is_err());
+}
+
+#[test]
+fn shadow_mode_shows_what_a_mute_would_refuse() {
+    isolate();
+    let node = Kamailio::start(Config::new().param("mode", "shadow"));
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    assert_eq!((0..10).map(|_| fail("dead")).last(), Some(1));
+    assert_eq!((check("dead"), check("anna")), (1, 1));
+    assert_eq!((node.stat("shadow_denied"), node.stat("denied")), (1, 0));
+    let top = node.kamcmd(&["sec.top"]).unwrap();
+    assert!(
+        top.contains("reason: auth") && top.contains("mode: shadow"),
+        "{top}"
+    );
+    node.kamcmd(&["sec.mode", "enforce"]).unwrap();
+    assert_eq!(check("dead"), 1, "a shadow mute is dropped on the switch");
+}
+
+#[test]
 fn a_muted_user_who_goes_on_adds_no_line() {
     for mode in ["enforce", "shadow"] {
         isolate();

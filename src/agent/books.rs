@@ -85,7 +85,12 @@ impl Books {
     }
 
     fn ban(&mut self, prefix: Prefix, event: &Event) {
-        self.bans.insert(self.ordered(prefix, event));
+        // What only shadow mode bans takes the place of no ban that holds.
+        let now = self.node.now();
+        let holds = |known: &Network| known.holds(now, false);
+        if !event.shadow || !self.bans.get(prefix).is_some_and(holds) {
+            self.bans.insert(self.ordered(prefix, event));
+        }
         self.node.count(Count::Bans, 1);
         self.tell(Kind::Ban, event);
     }
@@ -140,8 +145,15 @@ impl Books {
             _ => Kind::WhitelistRemove,
         };
         let event = Event::new(kind, prefix.source(), origin);
-        let reason = network.reason;
-        self.tell(kind, &Event { reason, ..event });
+        let Network { reason, shadow, .. } = network;
+        self.tell(
+            kind,
+            &Event {
+                reason,
+                shadow,
+                ..event
+            },
+        );
     }
 
     /// Lifts the bans of networks inside one that is whitelisted.

@@ -52,7 +52,7 @@ pub fn note(node: &Node, event: &Event) {
     }
     let (at, weight) = match of_rate {
         true => (node.now().ms(), 0),
-        false => (event.at, event.repeats as u8),
+        false => (event.at, event.count as u8),
     };
     let deed = Deed {
         at,

@@ -1,5 +1,6 @@
 //! The one voice: a log line for each change of state, in words that grep well, and never more than
-//! a hundred in a second. The script's event routes hear of the same changes, and of all of them.
+//! a hundred in a second. Complaints, which whoever sends nonsense can cause, have a budget of their
+//! own, ten in a minute. The script's event routes hear of the same changes, and of all of them.
 //!
 //! Called by the agent with the events that workers and commands sent, or that Redis told of. It
 //! shows texts of strangers in printable form only.
@@ -9,23 +10,64 @@ use crate::kamailio::log;
 use crate::node::Node;
 use crate::shared::events::{Event, Kind};
 
-/// Lines in a second; what is beyond is only counted.
-const LINES_MAX: u32 = 100;
+/// Changes in a second; what is beyond is only counted.
+const CHANGES: Budget = Budget::new(1000, 100);
+/// Complaints in a minute.
+const COMPLAINTS: Budget = Budget::new(60_000, 10);
+
+/// So many lines in a time, and how many more there would have been.
+struct Budget {
+    period_ms: u64,
+    lines_max: u32,
+    period: u64,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Budget {
+    const fn new(period_ms: u64, lines_max: u32) -> Budget {
+        Budget {
+            period_ms,
+            lines_max,
+            period: 0,
+            lines: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Takes a line from what is left; whether there was one.
+    fn take(&mut self) -> bool {
+        let taken = self.lines < self.lines_max;
+        match taken {
+            true => self.lines += 1,
+            false => self.left_out += 1,
+        }
+        taken
+    }
+
+    /// Begins a new period when it is time for it; how many lines the last one left out.
+    fn renew(&mut self, now: Now) -> u64 {
+        let period = now.ms() / self.period_ms;
+        if period == self.period {
+            return 0;
+        }
+        (self.period, self.lines) = (period, 0);
+        std::mem::take(&mut self.left_out)
+    }
+}
 
 pub struct Journal {
     node: &'static Node,
-    second: u64,
-    lines: u32,
-    left_out: u64,
+    changes: Budget,
+    complaints: Budget,
 }
 
 impl Journal {
     pub fn new(node: &'static Node) -> Journal {
         Journal {
             node,
-            second: 0,
-            lines: 0,
-            left_out: 0,
+            changes: CHANGES,
+            complaints: COMPLAINTS,
         }
     }
 
@@ -35,32 +77,35 @@ impl Journal {
             routes.tell(self.node, event);
         }
         self.flush(now);
-        if self.lines == LINES_MAX {
-            self.left_out += 1;
+        let complains = matches!(event.kind, Kind::Full | Kind::Unreadable | Kind::Refused);
+        let budget = match complains {
+            true => &mut self.complaints,
+            false => &mut self.changes,
+        };
+        if !budget.take() {
             return;
         }
-        self.lines += 1;
         let line = line(event, &self.node.reason_text(event.reason));
-        match event.kind {
-            Kind::Full | Kind::Unreadable | Kind::Refused => log::warn(line),
-            _ => log::at(self.node.log_level, line),
+        match complains {
+            true => log::warn(line),
+            false => log::at(self.node.log_level, line),
         }
     }
 
-    /// Begins a new second, and says what the last one left out.
+    /// Says what the last second and the last minute left out, once they are over.
     pub fn flush(&mut self, now: Now) {
-        let second = now.ms() / 1000;
-        if second == self.second {
-            return;
-        }
-        self.second = second;
-        self.lines = 0;
-        let left_out = std::mem::take(&mut self.left_out);
-        if left_out > 0 {
-            log::at(
+        match self.changes.renew(now) {
+            0 => {}
+            more => log::at(
                 self.node.log_level,
-                format_args!("{left_out} more changes in that second"),
-            );
+                format_args!("{more} more changes in that second"),
+            ),
+        }
+        match self.complaints.renew(now) {
+            0 => {}
+            more => log::warn(format_args!(
+                "{more} more complaints in that minute; the statistic errors counts all of them"
+            )),
         }
     }
 }
@@ -107,8 +152,8 @@ fn line(event: &Event, reason: &str) -> String {
         Event::FOREVER => add("seconds", "unlimited"),
         seconds => add("seconds", &seconds.to_string()),
     }
-    if event.repeats > 0 {
-        add("repeats", &event.repeats.to_string());
+    if event.count > 0 && matches!(event.kind, Kind::Ban | Kind::Revoke) {
+        add("count", &event.count.to_string());
     }
     add("by", event.origin.word());
     if event.shadow {
@@ -166,14 +211,14 @@ mod tests {
     fn a_ban_says_who_why_how_long_and_what_was_seen() {
         let ban = Event {
             seconds: 300,
-            repeats: 2,
+            count: 2,
             text: Text::new(b"100"),
             agent: Text::new(b"friendly-scanner"),
             ..event(Kind::Ban)
         };
         assert_eq!(
             line(&ban, "auth"),
-            "ban 192.0.2.1 reason=auth seconds=300 repeats=2 by=strike user=\"100\" \
+            "ban 192.0.2.1 reason=auth seconds=300 count=2 by=strike user=\"100\" \
              agent=\"friendly-scanner\""
         );
     }

@@ -210,7 +210,7 @@ impl Rdns {
             let refused = Event {
                 kind: Kind::NotSpared,
                 seconds: 0,
-                repeats: 0,
+                count: 0,
                 text: Text::new(finding.names.as_bytes()),
                 agent: Text::new(finding.why.as_bytes()),
                 ..*event
@@ -267,7 +267,7 @@ impl Rdns {
             kind: Kind::Ban,
             shadow: facts.shadow,
             seconds: sentence.seconds,
-            repeats: standing.repeats,
+            count: sentence.count(standing.repeats),
             ..*event
         };
         orders::impose(node, key, now, sentence, &ban);

@@ -238,6 +238,9 @@ impl Replica {
             return Ok(None);
         }
         let (reason, seconds) = (ban.reason, seconds(until, now));
+        if reason.revokes() && self.node.policy.whitelist_cooldown > 0 {
+            return Ok(None); // the key of the cool-down tells of both
+        }
         Ok(Some(Event {
             reason,
             seconds,

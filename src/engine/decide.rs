@@ -51,7 +51,7 @@ pub fn decide(
         Some(FeedAction::Deny) => answer(Verdict::DenyContent, listed(facts)),
         Some(FeedAction::Ban) => banned_by_feed(policy, facts, standing),
         Some(FeedAction::Shadow) => Decision {
-            shadowed: true,
+            shadowed: Some(listed(facts)),
             ..by_content_and_rate(policy, facts, standing, rates)
         },
     }
@@ -115,15 +115,16 @@ pub fn decide_offence(
     if let Some(decision) = held(policy, facts, standing) {
         return decision;
     }
-    let mut shadowed = false;
+    let mut shadowed = None;
     for (index, limit) in policy.limits.iter().enumerate() {
         if limit.count != Count::Failures || rates.charge(index, limit) {
             continue;
         }
+        let reason = Reason::limit(index);
         match limit.action {
-            Action::Ban => return offence(policy, facts, standing, Reason::limit(index)),
+            Action::Ban => return offence(policy, facts, standing, reason),
             Action::Limit => {} // the next request is refused
-            Action::Shadow => shadowed = true,
+            Action::Shadow => shadowed = shadowed.or(Some(reason)),
         }
     }
     if falls_on_user(policy, facts, standing, reported.reason) {
@@ -218,7 +219,7 @@ fn limited(
     rates: &mut impl Rates,
 ) -> Decision {
     let trusted = standing.trusted(facts.now);
-    let mut shadowed = false;
+    let mut shadowed = None;
     for (index, limit) in policy.limits.iter().enumerate() {
         let within = match limit.count {
             Count::Requests => trusted || rates.charge(index, limit),
@@ -230,7 +231,7 @@ fn limited(
         }
         let reason = Reason::limit(index);
         match limit.action {
-            Action::Shadow => shadowed = true,
+            Action::Shadow => shadowed = shadowed.or(Some(reason)),
             Action::Limit => {
                 return Decision {
                     shadowed,
@@ -345,7 +346,7 @@ fn answer(verdict: Verdict, reason: Reason) -> Decision {
         verdict,
         reason,
         change: Change::None,
-        shadowed: false,
+        shadowed: None,
     }
 }
 

@@ -213,9 +213,9 @@ fn a_shadow_ban_holds_in_shadow_mode_only() {
 #[test]
 fn an_exceeded_limit_bans_limits_or_only_counts() {
     let expected = [
-        (Action::Ban, -2, false),
-        (Action::Limit, -4, false),
-        (Action::Shadow, 1, true),
+        (Action::Ban, -2, None),
+        (Action::Limit, -4, None),
+        (Action::Shadow, 1, Some(Reason::limit(0))),
     ];
     for (action, code, shadowed) in expected {
         let policy = policy(vec![limit("x", Count::Requests, action)]);

@@ -205,8 +205,7 @@ impl Standing {
     /// Whether whitelist entries of networks are void for this source, because it went over the
     /// ceiling of one.
     pub fn has_lost_networks(&self, now: Now, shadow: bool) -> bool {
-        let revoked = [Reason::WHITELIST_RATE, Reason::WHITELIST_USERS];
-        self.cooling(now) || self.banned(now, shadow) && revoked.contains(&self.ban.reason)
+        self.cooling(now) || self.banned(now, shadow) && self.ban.reason.revokes()
     }
 
     /// Whether a ban holds now. A shadow ban holds in shadow mode only.

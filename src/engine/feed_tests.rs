@@ -110,7 +110,10 @@ fn a_ban_of_a_feed_is_one_like_any_other() {
 
 #[test]
 fn mild_feeds_leave_it_to_the_other_rules() {
-    for (action, shadowed) in [(FeedAction::Shadow, true), (FeedAction::Strike, false)] {
+    for (action, shadowed) in [
+        (FeedAction::Shadow, Some(Reason::feed(0))),
+        (FeedAction::Strike, None),
+    ] {
         let policy = feeds(action);
         let decision = decide(&policy, &named(), &standing(), &mut Fixed::default());
         assert_eq!(code(&decision), (-5, Reason::AGENT));

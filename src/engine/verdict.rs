@@ -110,6 +110,11 @@ impl Reason {
         Reason(Self::FIRST_WORD.saturating_add(index))
     }
 
+    /// Whether a ban for it goes with the loss of a whitelist entry.
+    pub fn revokes(self) -> bool {
+        self == Reason::WHITELIST_RATE || self == Reason::WHITELIST_USERS
+    }
+
     /// Which kind of rule bans for it.
     pub fn origin(self) -> Origin {
         let strike = self == Reason::AUTH
@@ -173,8 +178,8 @@ pub struct Decision {
     pub reason: Reason,
     /// What the caller must write to the ledger.
     pub change: Change,
-    /// A limit with `action=shadow` was exceeded on the way.
-    pub shadowed: bool,
+    /// The first limit or feed on trial (`action=shadow`) that would have refused it.
+    pub shadowed: Option<Reason>,
 }
 
 /// A change to the ledger.
@@ -199,4 +204,14 @@ pub struct Sentence {
     pub seconds: u64,
     /// Whether it rests on evidence that cannot be forged, and so counts as a repeat later.
     pub validated: bool,
+}
+
+impl Sentence {
+    /// The how manieth ban it is, where `repeats` earlier ones are remembered.
+    pub fn count(&self, repeats: u32) -> u32 {
+        match self.validated {
+            true => repeats + 1,
+            false => repeats.max(1),
+        }
+    }
 }

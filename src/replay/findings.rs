@@ -126,7 +126,7 @@ impl Findings {
         let slot = self.slot(time_ns);
         self.requests += 1;
         *self.sources.entry(source).or_default() += 1;
-        if decision.shadowed {
+        if decision.shadowed.is_some() {
             *self.shadowed.entry(source).or_default() += 1;
         }
         if !decision.verdict.denies() {

@@ -46,7 +46,7 @@ pub enum Kind {
     Spare = 17,
     /// It is not, and gets the ban that was due: the text is its names, the agent what was found.
     NotSpared = 18,
-    /// Somebody offended, told on a pipe of its own: `repeats` are the strikes, the text is the user
+    /// Somebody offended, told on a pipe of its own: `count` are the strikes, the text is the user
     /// that it was about.
     Offence = 19,
     /// Order: ban a network.
@@ -103,7 +103,7 @@ pub struct Event {
     /// For how long; 0 where that says nothing, [`Event::FOREVER`] without an end.
     pub seconds: u64,
     /// Earlier bans that are remembered.
-    pub repeats: u32,
+    pub count: u32,
     /// The number of the request's method, as [`method_number`](crate::engine::policy::method_number)
     /// gives it.
     pub method: u8,
@@ -128,7 +128,7 @@ impl Event {
             shadow: false,
             at: 0,
             seconds: 0,
-            repeats: 0,
+            count: 0,
             method: 0,
             text: Text::default(),
             agent: Text::default(),
@@ -160,7 +160,7 @@ impl Event {
         put(&Source::new(self.address, 128).bits().to_le_bytes());
         put(&self.at.to_le_bytes());
         put(&self.seconds.to_le_bytes());
-        put(&self.repeats.to_le_bytes());
+        put(&self.count.to_le_bytes());
         put(&self.text.bytes);
         put(&self.agent.bytes);
         record
@@ -175,7 +175,7 @@ impl Event {
         let address = u128::from_le_bytes(take(&mut rest));
         let at = u64::from_le_bytes(take(&mut rest));
         let seconds = u64::from_le_bytes(take(&mut rest));
-        let repeats = u32::from_le_bytes(take(&mut rest));
+        let count = u32::from_le_bytes(take(&mut rest));
         Some(Event {
             kind: KINDS.into_iter().find(|known| *known as u8 == kind)?,
             source: Source::from_parts(bits, length),
@@ -185,7 +185,7 @@ impl Event {
             shadow: shadow != 0,
             at,
             seconds,
-            repeats,
+            count,
             method,
             text: Text {
                 length: text.min(TEXT_MAX as u8),
@@ -269,7 +269,7 @@ mod tests {
                 shadow: true,
                 at: 1 << 39,
                 seconds: Event::FOREVER,
-                repeats: 7,
+                count: 7,
                 method: 14,
                 text: Text::new(b"anna"),
                 agent: Text::new(&[b'x'; 200]),

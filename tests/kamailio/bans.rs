@@ -309,3 +309,33 @@ fn in_shadow_mode_nothing_is_denied_and_its_bans_are_dropped_on_the_switch() {
     let codes = flood("203.0.113.7", 32);
     assert_eq!(codes[30..], [-2, -1]);
 }
+
+#[test]
+fn a_ban_that_was_made_before_shadow_mode_holds_after_it() {
+    let server = start(Config::new().param("rate", THIRTY));
+    let order = |words: &[&str]| server.kamcmd(words).expect("it is carried out");
+    order(&["sec.ban", "203.0.113.5", "600", "first"]);
+    order(&["sec.ban", "10.5.0.0/16", "600", "first"]);
+    wait_until("both bans", || server.stat("active_bans") == 2);
+    order(&["sec.mode", "shadow"]);
+    let is_banned = |ip: &str| observer().call("sec_is_banned", &[ip]);
+    assert_eq!(
+        (is_banned("203.0.113.5"), flood("203.0.113.5", 1)),
+        (-1, vec![1])
+    );
+    order(&["sec.ban", "203.0.113.5", "60", "second"]);
+    order(&["sec.ban", "10.5.0.0/16", "60", "second"]);
+    let log = || {
+        server
+            .log()
+            .matches("reason=second seconds=60 by=operator mode=shadow")
+            .count()
+    };
+    wait_until("the lines of the shadow bans", || log() == 2);
+    order(&["sec.mode", "enforce"]);
+    for ip in ["203.0.113.5", "10.5.0.1"] {
+        assert_eq!((is_banned(ip), flood(ip, 1)), (1, vec![-1]), "{ip}");
+    }
+    let bans = order(&["sec.bans"]);
+    assert_eq!(bans.matches("reason: first").count(), 2, "{bans}");
+}

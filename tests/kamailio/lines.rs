@@ -46,8 +46,7 @@ fn whoever_goes_on_adds_nothing() {
     let mut client = Client::udp(ATTACKER);
     client.burst(40, &from(check(), "anna"));
     let known = &mut 0;
-    let ban =
-        "ban 203.0.113.1 reason=rate:burst seconds=300 by=rate user=\"anna\" agent=\"play/1.0\"";
+    let ban = "ban 203.0.113.1 reason=rate:burst seconds=300 count=1 by=rate user=\"anna\" agent=\"play/1.0\"";
     assert_eq!(next(&server, known), ban);
     client.burst(1000, &from(check(), "ben"));
     let strike = Request::call("sec_strike", &["scanner", "3"]);
@@ -81,7 +80,7 @@ fn each_change_has_one_line_with_all_there_is_to_know() {
     let strike = from(Request::call("sec_strike", &["scanner", "3"]), "anna");
     assert_eq!(Client::tcp(ATTACKER).burst(1, &strike), [-2]);
     let seen = "by=strike user=\"anna\" agent=\"play/1.0\"";
-    let ban = format!("ban 203.0.113.1 reason=scanner seconds=300 {seen}");
+    let ban = format!("ban 203.0.113.1 reason=scanner seconds=300 count=1 {seen}");
     assert_eq!(next(&server, known), ban);
     order(&["sec.whitelist_add", ATTACKER, "60"]);
     wait_until("two lines", || lines(&server).len() == *known + 2);
@@ -96,7 +95,8 @@ fn each_change_has_one_line_with_all_there_is_to_know() {
     assert_eq!(next(&server, known), "unwhitelist 203.0.113.1 by=operator");
     let failed = from(Request::call("sec_auth_failed", &["7001"]), "7001");
     assert_eq!(Client::udp("203.0.113.3").burst(3, &failed), [1, 1, -2]);
-    let auth = "ban 203.0.113.3 reason=auth seconds=300 by=strike user=\"7001\" agent=\"play/1.0\"";
+    let auth =
+        format!("ban 203.0.113.3 reason=auth seconds=300 count=1 {seen}").replace("anna", "7001");
     assert_eq!(next(&server, known), auth);
 
     order(&["sec.ban", "203.0.113.4", "60", "toll fraud"]);
@@ -119,7 +119,7 @@ fn each_change_has_one_line_with_all_there_is_to_know() {
     let codes = Client::udp("203.0.113.5").burst(50, &from(check(), "eve"));
     assert_eq!(codes[4..7], [2, -2, -1]);
     let revoke = "revoke 203.0.113.5: it lost its whitelist entry and is banned \
-                  reason=whitelist_rate seconds=300 by=rate user=\"eve\" agent=\"play/1.0\"";
+                  reason=whitelist_rate seconds=300 count=1 by=rate user=\"eve\" agent=\"play/1.0\"";
     assert_eq!(next(&server, known), revoke);
 
     order(&["sec.mode", "shadow"]);
@@ -132,7 +132,7 @@ fn each_change_has_one_line_with_all_there_is_to_know() {
         Client::udp("203.0.113.6").burst(50, &from(check(), "eve")),
         [1; 50]
     );
-    let shadow = "ban 203.0.113.6 reason=rate:burst seconds=300 by=rate mode=shadow user=\"eve\" \
+    let shadow = "ban 203.0.113.6 reason=rate:burst seconds=300 count=1 by=rate mode=shadow user=\"eve\" \
                   agent=\"play/1.0\"";
     assert_eq!(next(&server, known), shadow);
     order(&["sec.mode", "enforce"]);
@@ -147,7 +147,7 @@ fn a_repeat_says_the_how_manieth_it_is() {
     let strike = from(Request::call("sec_strike", &["scanner", "3"]), "anna");
     let mut client = Client::tcp(ATTACKER);
     assert_eq!(client.burst(1, &strike), [-2]);
-    assert!(next(&server, known).contains(" seconds=1 by=strike"));
+    assert!(next(&server, known).contains(" seconds=1 count=1 by=strike"));
     wait_until("its end", || client.burst(1, &check()) == [1]);
     assert_eq!(
         *known,
@@ -155,5 +155,22 @@ fn a_repeat_says_the_how_manieth_it_is() {
         "a ban that ends by itself has no line"
     );
     assert_eq!(client.burst(1, &strike), [-2]);
-    assert!(next(&server, known).contains(" seconds=2 repeats=1 by=strike"));
+    assert!(next(&server, known).contains(" seconds=2 count=2 by=strike"));
+}
+
+#[test]
+fn what_a_stranger_makes_the_script_complain_of_displaces_no_change() {
+    let server = start(config());
+    let header = Request::call("sec_check", &["not an address"]);
+    let mut stranger = Client::udp("203.0.113.7");
+    let complaints = || server.log().matches("as an IP address").count();
+    for _ in 0..30 {
+        stranger.burst(100, &header);
+    }
+    assert_eq!(observer().call("sec_ban", &["203.0.113.2", "60"]), 1);
+    wait_until("the ban's line", || {
+        server.log().contains("ban 203.0.113.2 reason=manual")
+    });
+    assert!((1..=10).contains(&complaints()), "{}", server.log());
+    assert_eq!(server.stat("errors"), 3000);
 }

@@ -82,11 +82,18 @@ fn action_limit_denies_and_does_not_ban() {
 }
 
 #[test]
-fn action_shadow_counts_and_allows() {
+fn action_shadow_counts_names_and_allows() {
     let server = start(Config::new().param("rate", &*format!("{THIRTY};action=shadow")));
     assert_eq!(flood("203.0.113.1", 50), [1; 50]);
     assert_eq!(server.stat("shadow_denied"), 20);
     assert_eq!(server.stat("denied"), 0);
+    let answer = Client::udp("203.0.113.1").ask(&check());
+    let told = (answer.variable("verdict"), answer.variable("reason"));
+    assert_eq!(told, ("1", "rate:burst"));
+    let top = server.kamcmd(&["sec.top"]).unwrap();
+    for part in ["denied: 21", "reason: rate:burst", "mode: shadow"] {
+        assert!(top.contains(part), "{part}: {top}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::slot::{Meta, Slot, State, WORDS, Word};
-use super::{BESIDE, Full, Key, LANES, Ledger, Relaxed, denials, guesses, lookup, strikes};
+use super::{BESIDE, Full, Key, LANES, Ledger, Relaxed, Update, denials, guesses, lookup, strikes};
 use crate::engine::facts::Now;
 use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
@@ -271,8 +271,9 @@ impl Ledger {
         }
     }
 
-    /// Forgets the users that failed at this address: they live in its bucket.
-    pub(super) fn forget_users(&self, key: Key) {
+    /// Forgets the users that failed at this address: they live in its bucket. Whether one was muted.
+    pub(super) fn forget_users(&self, key: Key, now: Now) -> bool {
+        let mut muted = false;
         let first = self.first(key.hash);
         for place in first..first + self.ways {
             let slot = self.slot(place);
@@ -281,9 +282,11 @@ impl Ledger {
                 && meta.length() == key.source.length()
             {
                 slot.update(meta, Word::Strikes, |_| Some(0));
-                slot.update(meta, Word::Ban, |_| Some(0));
+                let mute = slot.update(meta, Word::Ban, |old| (old != 0).then_some(0));
+                muted |= matches!(mute, Update::Done(old) if old >> 8 > now.ms());
             }
         }
+        muted
     }
 }
 

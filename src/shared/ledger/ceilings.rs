@@ -123,12 +123,18 @@ mod tests {
         let (anna, bob) = (11 << 80, 22 << 80);
         ledger.strike(key(1), Some(anna), 1, at(1));
         assert!(!ledger.standing(key(1), at(1)).mutes);
-        ledger.mute(key(1), anna, at(1), 300_001).unwrap();
+        let mute = |until, shadow| super::super::Mute { until, shadow };
+        ledger
+            .mute(key(1), anna, at(1), mute(300_001, false))
+            .unwrap();
         assert!(ledger.standing(key(1), at(299_000)).mutes);
         assert!(
-            ledger.muted(key(1), anna, at(300_000)) && !ledger.muted(key(1), anna, at(300_001))
+            ledger.muted(key(1), anna, at(300_000), false)
+                && !ledger.muted(key(1), anna, at(300_001), false)
         );
-        assert!(!ledger.muted(key(1), bob, at(2)) && !ledger.muted(key(2), anna, at(2)));
+        assert!(
+            !ledger.muted(key(1), bob, at(2), false) && !ledger.muted(key(2), anna, at(2), false)
+        );
         assert!(!ledger.standing(key(1), at(500_000)).mutes);
         assert_eq!(ledger.user_strikes(key(1), anna, at(2)), 1);
         let quota = Quota::new(5, 2).unwrap();
@@ -139,7 +145,7 @@ mod tests {
         );
         ledger.unban(key(1), at(4), 5);
         assert!(
-            !ledger.muted(key(1), anna, at(5)),
+            !ledger.muted(key(1), anna, at(5), false),
             "an unban frees the users, too"
         );
     }

@@ -30,6 +30,7 @@ mod users;
 pub use census::Census;
 pub use denials::Denials;
 pub use mirror::{EXPIRING_MS, Mirrored, SAME_MS};
+pub use mutes::Mute;
 pub use pending::{Aspect, Pending};
 pub use provenance::{Maker, Provenance};
 
@@ -164,7 +165,8 @@ impl Ledger {
     }
 
     /// Records a ban. A ban that already holds stays as it is unless `replace` says otherwise (an
-    /// operator's word); a shadow ban always gives way to a real one. Whether it was recorded.
+    /// operator's word); a shadow ban always gives way to a real one, and never takes the place of
+    /// one. Whether it was recorded.
     ///
     /// # Errors
     /// [`Full`].
@@ -174,11 +176,12 @@ impl Ledger {
         } else {
             Class::ForgeableBan
         };
-        let shadow_ends =
-            |slot: &Slot, meta| !ban.shadow && slot.payload(meta, Word::BanOrigin) & SHADOW != 0;
         for _ in 0..TRIES {
             let (slot, meta) = self.find_or_insert(key, None, class, now)?;
-            let gives_way = replace || shadow_ends(&slot, meta);
+            let gives_way = match slot.payload(meta, Word::BanOrigin) & SHADOW != 0 {
+                true => replace || !ban.shadow,
+                false => replace && !ban.shadow,
+            };
             let packed = ban.until << 8 | u64::from(ban.reason.number());
             match slot.update(meta, Word::Ban, |old| {
                 (gives_way || old >> 8 <= now.ms()).then_some(packed)
@@ -222,7 +225,7 @@ impl Ledger {
                 held(word);
             }
         });
-        self.forget_users(key);
+        lifted |= self.forget_users(key, now);
         if lifted {
             self.change(key, Word::Grace, |_| Some(grace_until << 8));
         }

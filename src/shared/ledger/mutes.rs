@@ -5,6 +5,7 @@
 //! spare bits, as a minute that wraps every 68 hours, until when looking is worth it.
 #![forbid(unsafe_code)]
 
+use super::ban::SHADOW;
 use super::bucket::Class;
 use super::slot::{Update, Word};
 use super::{Full, Key, Ledger, TRIES, strikes};
@@ -31,14 +32,28 @@ pub(super) fn possible(payload: u64, now: Now) -> bool {
     payload >> TIME_BITS != 0 && ahead <= AHEAD_MAX
 }
 
+/// A mute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mute {
+    /// When it ends, in ledger time.
+    pub until: u64,
+    /// Made in shadow mode: it denies nothing.
+    pub shadow: bool,
+}
+
 impl Ledger {
-    /// Mutes a user at an address until `until`.
+    /// Mutes a user at an address. In shadow mode one that holds stays as it is.
     ///
     /// # Errors
     /// [`Full`].
-    pub fn mute(&self, key: Key, user: u128, now: Now, until: u64) -> Result<(), Full> {
+    pub fn mute(&self, key: Key, user: u128, now: Now, mute: Mute) -> Result<(), Full> {
+        let Mute { until, shadow } = mute;
+        if shadow && self.muted(key, user, now, false) {
+            return Ok(());
+        }
         for _ in 0..TRIES {
             let (slot, meta) = self.find_or_insert(key, Some(user), Class::Ban, now)?;
+            slot.update(meta, Word::BanOrigin, |_| Some(u64::from(shadow) * SHADOW));
             if slot.update(meta, Word::Ban, |_| Some(until << 8)) == Update::Lost {
                 continue;
             }
@@ -52,11 +67,12 @@ impl Ledger {
         Err(Full)
     }
 
-    /// Whether a user is muted at an address.
-    pub fn muted(&self, key: Key, user: u128, now: Now) -> bool {
+    /// Whether a user is muted at an address. A mute made in shadow mode holds in that mode only.
+    pub fn muted(&self, key: Key, user: u128, now: Now, shadow: bool) -> bool {
         let mut muted = false;
         self.each(key, Some(user), |slot, meta| {
-            muted |= slot.payload(meta, Word::Ban) >> 8 > now.ms();
+            let holds = slot.payload(meta, Word::Ban) >> 8 > now.ms();
+            muted |= holds && (shadow || slot.payload(meta, Word::BanOrigin) & SHADOW == 0);
         });
         muted
     }

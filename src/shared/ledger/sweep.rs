@@ -52,7 +52,7 @@ impl Ledger {
         }
         counts.records += u64::from(class() > Class::Denied);
         let holds = |word| u64::from(slot.payload(meta, word) >> 8 > now.ms());
-        counts.bans += holds(Word::Ban);
+        counts.bans += holds(Word::Ban) * u64::from(!meta.is_user()); // a user's is a mute
         counts.whitelisted += holds(Word::Whitelist);
         counts.trusted += holds(Word::Trust);
         self.clear_faded(&slot, meta, now);
