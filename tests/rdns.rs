@@ -147,7 +147,7 @@ fn everybody_else_gets_the_ban_that_was_due() {
     let log = server.log();
     for line in [
         "no exception for 203.0.113.2: 203.0.113.2 was looked up reason=rate:burst by=rate \
-         names=\"trusted.example.com.evil.net\" because=\"not trusted\"",
+         names=\"trusted.example.com.evil.net\" because=\"untrusted\"",
         "no exception for 203.0.113.4: 203.0.113.4 was looked up reason=rate:burst by=rate \
          names=\"crawl-1.trusted.example.com\" because=\"its addresses are others\"",
         "no exception for 203.0.113.6: 203.0.113.6 was looked up reason=rate:burst by=rate \
@@ -155,7 +155,7 @@ fn everybody_else_gets_the_ban_that_was_due() {
     ] {
         assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
     }
-    assert!(explain(&server, "203.0.113.2").contains("trusted.example.com.evil.net; not trusted"));
+    assert!(explain(&server, "203.0.113.2").contains("trusted.example.com.evil.net; untrusted"));
     assert!(explain(&server, "203.0.113.4").contains("its addresses are others"));
     assert_eq!(
         (server.stat("rdns_lookups"), server.stat("rdns_spared")),

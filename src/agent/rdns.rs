@@ -306,7 +306,7 @@ async fn find_out(resolver: &Resolver, address: IpAddr, trusted: &[Domain]) -> F
         };
     }
     let why = match candidates.is_empty() {
-        true => "not trusted",
+        true => "untrusted",
         false => "its addresses are others",
     };
     Finding {
