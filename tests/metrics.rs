@@ -159,13 +159,27 @@ fn flood_again() {
 fn a_statsd_that_is_not_there_yet_is_found_later() {
     isolate();
     let server = Kamailio::start(config().param("statsd", STATSD));
+    let said = |count: usize, text: &str| {
+        let line = format!("statsd {STATSD} {text}");
+        wait_until(&line, || server.log().matches(&line).count() == count);
+    };
+    let problem = |expected: &str| {
+        wait_until(&format!("the problem to be {expected:?}"), || {
+            server.status("statsd_problem") == expected
+        });
+    };
+    let refused = "nobody listens there (connection refused)";
     flood();
-    let statsd = Statsd::start();
-    statsd.wait_for("kamailio.sec.checks", 40);
-    assert!(
-        !server.log().contains("gets no metrics"),
-        "nobody can know over UDP"
-    );
+    for round in 1..=2 {
+        problem(refused);
+        said(round, &format!("gets no metrics: {refused}"));
+        let statsd = Statsd::start();
+        statsd.wait_for("kamailio.sec.checks", 40);
+        problem("");
+        said(round, "takes metrics again");
+    }
+    let log = server.stop();
+    assert_eq!(log.matches("gets no metrics").count(), 2, "{log}");
 }
 
 #[test]

@@ -2,17 +2,17 @@
 //! Graphite.
 //!
 //! Tasks of the agent, one for each receiver. A receiver that has no address, refuses or hangs costs
-//! that round of numbers and nothing else; it is said once, and again when it is over. Names are
-//! looked up for every round, so a receiver may move.
+//! that round of numbers and nothing else; it is said once, and again when it is over. Over UDP only
+//! a refusal can be noticed. Names are looked up for every round, so a receiver may move.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::config::Receiver;
 use crate::kamailio::{counters, log};
@@ -21,6 +21,8 @@ use crate::shared::notes::Note;
 
 /// How long a receiver may take to accept, and to take a round of numbers.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a host has to say that nobody listens on a port of its own.
+const REFUSAL: Duration = Duration::from_millis(250);
 /// Payload of a datagram that no network has to take apart.
 const DATAGRAM_MAX: usize = 1432;
 
@@ -99,7 +101,13 @@ impl Push {
         match self.protocol {
             Protocol::Statsd => {
                 let address = addresses.first().ok_or("its name has no address")?;
-                send(*address, &datagrams(prefix, &values)).map_err(|error| error.to_string())
+                let sent = send(*address, &datagrams(prefix, &values)).await;
+                sent.map_err(|error| match error.kind() {
+                    ErrorKind::ConnectionRefused => {
+                        "nobody listens there (connection refused)".into()
+                    }
+                    _ => error.to_string(),
+                })
             }
             Protocol::Graphite => deliver(&addresses, &lines(prefix, &values)).await,
         }
@@ -155,8 +163,8 @@ fn lines(prefix: &str, values: &[(&str, u64)]) -> String {
     values.iter().map(line).collect()
 }
 
-/// Sends without waiting.
-fn send(address: SocketAddr, datagrams: &[String]) -> io::Result<()> {
+/// Sends, and waits a moment for a refusal: it comes after the datagram that it is about.
+async fn send(address: SocketAddr, datagrams: &[String]) -> io::Result<()> {
     let any: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -165,13 +173,10 @@ fn send(address: SocketAddr, datagrams: &[String]) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.connect(address)?;
     for datagram in datagrams {
-        match socket.send(datagram.as_bytes()) {
-            // What became of the datagram before: nobody listens now, and may at any time.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            outcome => outcome.map(drop)?,
-        }
+        socket.send(datagram.as_bytes())?;
     }
-    Ok(())
+    sleep(REFUSAL).await;
+    socket.take_error()?.map_or(Ok(()), Err)
 }
 
 async fn deliver(addresses: &[SocketAddr], lines: &str) -> Result<(), String> {
@@ -218,12 +223,27 @@ mod tests {
         assert!(text.ends_with('\n'));
     }
 
+    /// What becomes of so many datagrams.
+    fn outcome(address: SocketAddr, count: usize) -> Result<(), ErrorKind> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let sent = runtime.block_on(send(address, &vec!["a:1|g".to_owned(); count]));
+        sent.map_err(|error| error.kind())
+    }
+
     #[test]
-    fn nobody_listening_is_no_error() {
-        let free = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let datagrams = vec!["a:1|g".to_owned(); 20];
-        assert!(send(address, &datagrams).is_ok());
+    fn it_is_noticed_that_nobody_listens() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = UdpSocket::bind(any).unwrap();
+            let address = listener.local_addr().unwrap();
+            assert_eq!(outcome(address, 1), Ok(()));
+            drop(listener);
+            for count in [1, 20] {
+                let refused = Err(ErrorKind::ConnectionRefused);
+                assert_eq!(outcome(address, count), refused, "{address}, {count}");
+            }
+        }
     }
 }
