@@ -17,6 +17,8 @@ use crate::files;
 const FILE_MAX: usize = 16 << 20;
 /// Files within files, as in Kamailio.
 const DEPTH_MAX: usize = 10;
+/// What is said of each `#!ifexp`.
+const IFEXP: &str = "#!ifexp is not evaluated: it is taken as true, and its #!else is left out";
 
 /// A parameter as a file sets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,21 +115,13 @@ fn load(path: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A condition that encloses what is read.
-#[derive(Clone, Copy)]
-struct Branch {
-    /// What is inside counts.
-    taken: bool,
-    /// Nobody knows: `#!ifexp`.
-    unknown: bool,
-}
-
 #[derive(Default)]
 struct Reader {
     found: Configuration,
     defines: HashMap<String, String>,
     substitutions: Vec<(String, String)>,
-    branches: Vec<Branch>,
+    /// The conditions that enclose what is read: whether what is inside counts.
+    branches: Vec<bool>,
     depth: usize,
     /// The pieces of the statement at hand.
     pieces: Vec<Token>,
@@ -137,8 +131,7 @@ impl Reader {
     fn file(&mut self, path: &Path, text: &str) -> Result<(), String> {
         let mut tokens = Tokens::new(text);
         loop {
-            let counts = self.branches.iter().all(|branch| branch.taken);
-            let next = if counts {
+            let next = if self.counts() {
                 tokens.next()
             } else {
                 tokens.next_directive()
@@ -267,12 +260,6 @@ impl Reader {
                 &format!("{name} is taken as written: modparamx is not evaluated"),
             );
         }
-        if self.branches.iter().any(|branch| branch.unknown) {
-            self.note(
-                place,
-                &format!("{name} counts here, but #!ifexp is not evaluated"),
-            );
-        }
         let (place, name) = (place.to_owned(), name.clone());
         self.found.lines.push(Line { place, name, value });
     }
@@ -315,16 +302,20 @@ impl Reader {
         rest: &str,
     ) -> Result<(), String> {
         let name = rest.split_whitespace().next().unwrap_or_default();
-        let counts = self.branches.iter().all(|branch| branch.taken);
+        let counts = self.counts();
         let known = self.defines.contains_key(name);
-        let open = |taken, unknown| Branch { taken, unknown };
         match word {
-            "ifdef" => self.branches.push(open(known, false)),
-            "ifndef" => self.branches.push(open(!known, false)),
-            "ifexp" => self.branches.push(open(true, true)),
+            "ifdef" => self.branches.push(known),
+            "ifndef" => self.branches.push(!known),
+            "ifexp" => {
+                if counts {
+                    self.note(place, IFEXP);
+                }
+                self.branches.push(true);
+            }
             "else" => {
-                if let Some(branch) = self.branches.last_mut() {
-                    branch.taken = !branch.taken;
+                if let Some(taken) = self.branches.last_mut() {
+                    *taken = !*taken;
                 }
             }
             "endif" => {
@@ -386,6 +377,11 @@ impl Reader {
     fn substituted(&self, text: String) -> String {
         let all = self.substitutions.iter();
         all.fold(text, |text, (name, value)| text.replace(name, value))
+    }
+
+    /// Whether every condition around what is read holds.
+    fn counts(&self) -> bool {
+        self.branches.iter().all(|taken| *taken)
     }
 
     fn note(&mut self, place: &str, text: &str) {

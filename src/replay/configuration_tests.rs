@@ -152,7 +152,7 @@ fn what_is_not_followed_is_said() {
     assert_eq!(lines, ["ban_time=\"60\"", "ban_factor=3"]);
     for (note, part) in notes.iter().zip([
         "modparamx is not evaluated",
-        "#!ifexp is not evaluated",
+        "#!ifexp is not evaluated: it is taken as true, and its #!else is left out",
         "by the pattern [a-z]+ is not followed",
         "#!defenv is not followed",
         "the value of ban_memory cannot be read",
@@ -161,6 +161,39 @@ fn what_is_not_followed_is_said() {
         assert!(note.contains(part), "{note}");
     }
     assert_eq!(notes.len(), 6, "{notes:?}");
+}
+
+#[test]
+fn of_ifexp_the_first_half_counts_and_that_is_said() {
+    let text = r##"
+        #!ifexp KAMAILIO_VERSION > 5006000
+        modparam("sec", "ban_time", 60)
+        #!else
+        modparam("sec", "ban_time", 61)
+        #!ifexp KAMAILIO_VERSION > 5005000
+        modparam("sec", "ban_time", 62)
+        #!endif
+        #!endif
+        #!ifdef NEVER
+        #!ifexp 1 == 1
+        modparam("sec", "ban_time", 63)
+        #!endif
+        #!endif
+        #!ifexp 1 == 2
+        #!else
+        modparam("sec", "ban_factor", 4)
+        #!endif
+        modparam("sec", "ban_factor", 3)
+    "##;
+    let (lines, notes) = read(text, &[]);
+    assert_eq!(lines, ["ban_time=60", "ban_factor=3"]);
+    let places: Vec<&str> = notes
+        .iter()
+        .filter_map(|note| note.strip_suffix(&format!(": {IFEXP}")))
+        .filter_map(|place| place.rsplit(':').next())
+        .collect();
+    assert_eq!(places, ["2", "15"], "{notes:?}");
+    assert_eq!(notes.len(), 2, "where nothing counts, nothing is said");
 }
 
 #[test]
