@@ -267,7 +267,7 @@ const STATISTICS: &[Statistic] = &[
     statistic(
         "evictions",
         "Live entries that gave way: a table is too small.",
-        || of_node(|node| node.counted(Count::Evictions) + node.ledger.census().evictions()),
+        || of_node(Node::evictions),
     ),
     statistic(
         "events_dropped",

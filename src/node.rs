@@ -74,6 +74,8 @@ pub struct Node {
     pub ledger: Ledger,
     /// The rates of sources, by the policy's limits.
     pub rates: Rates,
+    /// `table_size`: how many sources that is made for.
+    pub table_size: usize,
     /// The counters of `sec_count`.
     pub counts: Rates,
     /// The script's own reasons.
@@ -240,6 +242,12 @@ impl Node {
     pub fn active_whitelist(&self) -> u64 {
         let networks = self.lists.count(Section::Whitelist, self.now());
         self.ledger.census().whitelisted() + networks
+    }
+
+    /// Live entries that gave way to others: in the tables of rates and of `sec_count`, and in the
+    /// ledger.
+    pub fn evictions(&self) -> u64 {
+        self.counted(Count::Evictions) + self.ledger.census().evictions()
     }
 
     /// Whether there is an agent that takes orders.

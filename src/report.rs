@@ -24,6 +24,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
         .int(c"uptime", node.uptime().cast_signed())
         .int(c"memory", node.region_bytes() as i64)
         .int(c"sources", node.status.sources().cast_signed())
+        .int(c"table_size", node.table_size as i64)
         .int(c"ledger_records", census.records().cast_signed())
         .int(c"ledger_size", node.ledger.capacity() as i64)
         .int(c"active_bans", node.active_bans().cast_signed())
@@ -55,10 +56,11 @@ pub fn status(rpc: &mut Rpc<'_>) {
             .int(c"whitelist_names_resolved", resolved.count() as i64)
             .int(c"whitelist_names_stale", stale as i64);
     }
-    reply.int(
-        c"lists_published",
-        node.lists.snapshot.generation().cast_signed(),
-    );
+    let lists = &node.lists.snapshot;
+    reply
+        .int(c"lists_published", lists.generation().cast_signed())
+        .int(c"lists_bytes", 8 * lists.used() as i64)
+        .int(c"lists_bytes_max", 8 * lists.capacity() as i64);
     extensions_status(node, &mut reply);
     feeds_status(node, &mut reply);
     redis_status(node, now, &mut reply);
@@ -66,14 +68,14 @@ pub fn status(rpc: &mut Rpc<'_>) {
     metrics_status(node, &mut reply);
     outlets_status(node, &mut reply);
     for (name, count) in [
-        (c"checks", Count::Checks),
-        (c"denied", Count::Denied),
-        (c"evictions", Count::Evictions),
-        (c"events_dropped", Count::EventsDropped),
-        (c"errors", Count::Errors),
-        (c"panics", Count::Panics),
+        (c"checks", node.counted(Count::Checks)),
+        (c"denied", node.counted(Count::Denied)),
+        (c"evictions", node.evictions()),
+        (c"events_dropped", node.counted(Count::EventsDropped)),
+        (c"errors", node.counted(Count::Errors)),
+        (c"panics", node.counted(Count::Panics)),
     ] {
-        reply.int(name, node.counted(count).cast_signed());
+        reply.int(name, count.cast_signed());
     }
 }
 

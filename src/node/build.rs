@@ -62,6 +62,7 @@ impl Node {
         let extension_sources = config.extension_sources();
         Ok(Node {
             rates: Rates::new(region.take(sizes.rates), scale),
+            table_size: config.table_size(),
             counts: Rates::new(region.take(sizes.counts), widest),
             ledger: Ledger::new(
                 region.take(sizes.ledger.tags),

@@ -144,6 +144,15 @@ impl Snapshot {
         self.arenas[0].len() - SECTIONS_MAX
     }
 
+    /// Words that those of this publication take; 0 also when they changed too often to tell.
+    pub fn used(&self) -> usize {
+        let length = |view: &View<'_>| {
+            let lists = Section::ALL.iter().filter_map(|list| view.words(*list));
+            lists.map(<[_]>::len).sum()
+        };
+        self.read(&Section::ALL, length).unwrap_or(0)
+    }
+
     /// Looks something up in lists that belong together. `look` may be called more than once, and
     /// on words that are just being rewritten: it must take any content, and end. Only an answer
     /// from one whole publication is returned.

@@ -94,13 +94,16 @@ fn a_list_that_does_not_fit_is_refused_and_the_old_one_stays() {
     let expected = "banned networks: the list needs 47 KB and 43 KB are left for it; \
                     snapshot_size is too small (half of it holds one version of all lists)";
     assert_eq!(error.to_string(), expected);
+    assert_eq!(snapshot.used(), 0, "nothing is published");
     writer.publish();
+    assert_eq!(snapshot.used(), 60_000);
     assert_eq!(list(snapshot, Section::Feeds).unwrap().len(), 60_000);
     assert_eq!(list(snapshot, Section::Bans), Err(Unread::Absent));
     writer.set(Section::Feeds, None).unwrap();
     writer.set(Section::Bans, Some(vec![2; 6000])).unwrap();
     writer.publish();
     assert_eq!(list(snapshot, Section::Bans).unwrap(), vec![2; 6000]);
+    assert_eq!(snapshot.used(), 6000);
 }
 
 #[test]
