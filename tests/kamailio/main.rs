@@ -23,7 +23,9 @@ mod operation;
 mod parameters;
 mod rates;
 mod statistics;
+mod tables;
 mod top;
+mod troubles;
 mod troubleshooting;
 mod whitelist;
 

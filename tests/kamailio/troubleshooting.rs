@@ -13,19 +13,33 @@ struct Printed {
     refusal: Option<&'static str>,
 }
 
-/// The sections of the chapter: heading, and the commands in their blocks.
-fn sections() -> Vec<(&'static str, Vec<Printed>)> {
+/// The sections of the chapter: heading and text.
+fn texts() -> impl Iterator<Item = (&'static str, &'static str)> {
     let (_, chapter) = README
         .split_once("\n## Troubleshooting\n")
         .expect("there is a chapter");
     let chapter = chapter.split("\n## ").next().unwrap_or_default();
-    let section = |text: &'static str| {
-        let (heading, text) = text.split_once('\n').expect("a heading ends");
+    let section = |text: &'static str| text.split_once('\n').expect("a heading ends");
+    chapter.split("\n### ").skip(1).map(section)
+}
+
+/// The sections: heading, and the commands in their blocks.
+fn sections() -> Vec<(&'static str, Vec<Printed>)> {
+    let section = |(heading, text): (&'static str, &'static str)| {
         let blocks = text.split("\n```").skip(1).step_by(2);
         let blocks = blocks.filter_map(|block| block.strip_prefix("sh\n"));
         (heading, blocks.flat_map(commands).collect())
     };
-    chapter.split("\n### ").skip(1).map(section).collect()
+    texts().map(section).collect()
+}
+
+/// These words, which the section with this heading must contain, however its lines are broken.
+pub fn advises<'a>(heading: &str, words: &'a str) -> &'a str {
+    let section = texts().find(|(known, _)| *known == heading);
+    let (_, text) = section.unwrap_or_else(|| panic!("no section {heading}"));
+    let text: Vec<&str> = text.split_whitespace().collect();
+    assert!(text.join(" ").contains(words), "{heading}: no {words}");
+    words
 }
 
 fn commands(block: &'static str) -> Vec<Printed> {
@@ -50,7 +64,7 @@ fn commands(block: &'static str) -> Vec<Printed> {
 }
 
 /// Runs the commands of the section with this heading.
-fn follow(server: &Kamailio, heading: &str) -> usize {
+pub fn follow(server: &Kamailio, heading: &str) -> usize {
     let sections = sections();
     let section = sections.iter().find(|(known, _)| *known == heading);
     let (_, commands) = section.unwrap_or_else(|| panic!("no section {heading}"));
