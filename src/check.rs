@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use crate::content;
+use crate::credentials;
 use crate::engine::decide::{decide, depends_on_content, feed_strikes};
 use crate::engine::facts::{Facts, Now, Standing};
 use crate::engine::policy::{method_bit, method_number};
@@ -78,9 +79,7 @@ pub fn judge(
     let (now, key) = (facts.now, place.1);
     let (mut standing, record) = node.ledger.standing_and_record(key, now);
     // Only where somebody may be muted is it worth asking who this claims to be.
-    facts.muted = standing.mutes
-        && user(node, request, b"")
-            .is_some_and(|user| node.ledger.muted(key, user, now, facts.shadow));
+    facts.muted = standing.mutes && is_muted(node, request, facts, key);
     lists.join(&mut standing, now, facts.shadow);
     if node.policy.agent_check && depends_on_content(facts, &standing) {
         facts.scanner = content::is_scanner(node, request);
@@ -115,6 +114,16 @@ pub fn judge(
     count(node, &decision, facts.shadow);
     top::note(node, (key, record), now, &decision, facts.shadow);
     decision
+}
+
+/// Whether the request comes from a user who is muted at its address, by its From or by whom it wants
+/// to log in as: a guesser writes what he likes into From.
+#[cold]
+pub fn is_muted(node: &Node, request: &impl Request, facts: &Facts, key: Key) -> bool {
+    let muted = |user| node.ledger.muted(key, user, facts.now, facts.shadow);
+    let domain = request.from_domain().unwrap_or_default();
+    user(node, request, b"").is_some_and(muted)
+        || credentials::users(request.received()).any(|name| muted(node.user(name, domain)))
 }
 
 /// Counts a request from a listed address, and strikes its source if the feed says so: the decision,

@@ -65,7 +65,7 @@
 //! border    kamailio/            shared/                    C                  shared memory
 //!             │                    │
 //! pure      engine/  config/  cidr/  gcra  source           facts in, verdict out
-//!           domain  extension/  feed/  user_agents
+//!           domain  extension/  feed/  user_agents  request  credentials
 //! ```
 //!
 //! Architecture invariant: `unsafe` stands in `kamailio/` and `shared/` only; the pure layer forbids
@@ -161,7 +161,7 @@
 //! * `shared/ledger/mod.rs`: a record for each address with a state of its own.
 //!   `slot.rs`: one record and the protocol by which it changes. `ban.rs`, `lookup.rs`: a ban, and what
 //!   reverse DNS said, as words of it. `bucket.rs`: finding, making, giving
-//!   way. `strikes.rs`, `users.rs`: what two of its words mean. `sweep.rs`: the agent's round.
+//!   way. `strikes.rs`, `users.rs`: what two of its words mean. `offenders.rs`: offences, added to them. `sweep.rs`: the agent's round.
 //!   `census.rs`: what that round counted. `ceilings.rs`: what a source may send by itself.
 //!   `mutes.rs`: users that are muted at an address. `guesses.rs`: at extensions.
 //!   `provenance.rs`: where a ban and an entry come from.
@@ -191,7 +191,8 @@
 //!   [`engine::policy`]: what the operator wants. [`engine::lookup`]: the exception of reverse DNS.
 //!   [`engine::verdict`]: what they answer.
 //! * [`gcra`]: the arithmetic of a limit.
-//! * [`request`]: what may be asked of a request, wherever it comes from.
+//! * [`request`]: what may be asked of a request, wherever it comes from. [`credentials`]: whom it
+//!   says to log in as.
 //! * [`source`]: who is charged: an IPv4 address, or an IPv6 prefix.
 //! * [`cidr`]: prefixes from text (`prefix.rs`), and maps that find the longest one: flattened
 //!   (`segments.rs`), built (`map.rs`), looked up (`table.rs`). `blocks.rs`: prefixes that do not
@@ -277,6 +278,7 @@ mod commands;
 pub mod config;
 #[cfg(not(loom))]
 mod content;
+pub mod credentials;
 #[cfg(not(loom))]
 mod directory;
 pub mod domain;

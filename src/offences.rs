@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::check::{apply, facts, user};
+use crate::check::{apply, facts, is_muted, user};
 use crate::engine::decide::decide_offence;
 use crate::engine::facts::{Facts, Now, Offence, Origin};
 use crate::engine::policy::method_number;
@@ -118,6 +118,9 @@ pub fn offended(node: &Node, request: &impl Request, now: Now, report: Report<'_
         node.count(Count::Strikes, u64::from(report.weight));
         return YES;
     }
+    if facts.shadow && before.mutes && is_muted(node, request, &facts, key) {
+        return YES; // were it enforced, it would not have come so far
+    }
     let decision = struck(node, request, &facts, (address, key), &lists, report);
     if let (Change::Mute(sentence), Some(user)) = (decision.change, report.user) {
         return mute(node, request, &facts, key, user, sentence);
@@ -156,6 +159,8 @@ pub fn struck(
     });
     node.count(Count::Strikes, u64::from(weight));
     let mut standing = node.ledger.strike(key, user, weight, facts.now);
+    let forgeable = if facts.validated { 0 } else { weight };
+    standing.forgeable = node.ledger.count_forgeable(key, forgeable, facts.now);
     lists.join(&mut standing, facts.now, facts.shadow);
     let user_strikes = user.map_or(0, |user| node.ledger.user_strikes(key, user, facts.now));
     let reported = Offence {
@@ -167,8 +172,8 @@ pub fn struck(
     apply(node, request, facts, (address, key), &standing, decision)
 }
 
-/// Mutes a user: under the name that authentication was about, and under that of From, which is
-/// what later requests are judged by.
+/// Mutes the user that authentication was about: not the one of From, where it is another, because
+/// whoever guesses writes there what he likes.
 fn mute(
     node: &Node,
     request: &impl Request,
@@ -193,11 +198,8 @@ fn mute(
         until: facts.now.after(sentence.seconds),
         shadow: facts.shadow,
     };
-    let names = [Some(failed), user(node, request, b"")];
-    for name in names.into_iter().flatten() {
-        if node.ledger.mute(key, name, facts.now, mute).is_err() {
-            node.note_full(key.source, Origin::Strike);
-        }
+    if node.ledger.mute(key, failed, facts.now, mute).is_err() {
+        node.note_full(key.source, Origin::Strike);
     }
     match facts.shadow {
         true => YES,

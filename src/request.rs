@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-/// The most bytes that [`find_header`] looks at, and so the bound of its cost.
+/// The most bytes that [`headers`] looks at, and so the bound of its cost.
 pub const HEADER_SCAN_MAX: usize = 8192;
 
 /// What may be asked of a request.
@@ -37,35 +37,44 @@ pub trait Request {
     /// The host of the To header's URI.
     fn to_domain(&self) -> Option<&[u8]>;
 
-    /// The first header of that name; see [`find_header`].
-    fn header(&self, name: &[u8]) -> Option<&[u8]>;
+    /// The message as it came in.
+    fn received(&self) -> &[u8];
 
-    /// The User-Agent header; see [`find_header`].
+    /// The first header of that name; see [`headers`].
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        find_header(self.received(), name)
+    }
+
+    /// The User-Agent header; see [`headers`].
     fn user_agent(&self) -> Option<&[u8]> {
         self.header(b"User-Agent")
     }
 }
 
-/// The first header of that name in a received message, without blanks at the ends (a folded value
-/// keeps its line breaks). Allocates nothing, and gives up after [`HEADER_SCAN_MAX`] bytes. The
-/// compact form of a name is another name.
-pub fn find_header<'a>(received: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let received = &received[..received.len().min(HEADER_SCAN_MAX)];
-    let mut rest = after_line(received);
-    while let Some(first) = rest.first() {
-        if matches!(first, b'\r' | b'\n') {
+/// The headers of that name in a received message, without blanks at the ends (a folded value keeps
+/// its line breaks). Allocates nothing, and gives up after [`HEADER_SCAN_MAX`] bytes. The compact form
+/// of a name is another name.
+pub fn headers<'a>(received: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut rest = after_line(&received[..received.len().min(HEADER_SCAN_MAX)]);
+    let lines = std::iter::from_fn(move || {
+        if matches!(rest.first(), None | Some(b'\r' | b'\n')) {
             return None;
         }
         let next = after_header(rest);
         let line = &rest[..rest.len() - next.len()];
-        if let Some(colon) = line.iter().position(|byte| *byte == b':')
-            && line[..colon].trim_ascii().eq_ignore_ascii_case(name)
-        {
-            return Some(line[colon + 1..].trim_ascii());
-        }
         rest = next;
-    }
-    None
+        Some(line)
+    });
+    lines.filter_map(move |line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let named = line[..colon].trim_ascii().eq_ignore_ascii_case(name);
+        named.then(|| line[colon + 1..].trim_ascii())
+    })
+}
+
+/// The first of them.
+pub fn find_header<'a>(received: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    headers(received, name).next()
 }
 
 /// What follows the first line.

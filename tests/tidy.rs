@@ -43,7 +43,7 @@ enum Layer {
 fn layer(module: &str) -> Option<Layer> {
     Some(match module {
         "engine" | "config" | "gcra" | "source" | "cidr" | "domain" | "extension" | "feed"
-        | "request" | "user_agents" => Layer::Pure,
+        | "request" | "credentials" | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
         "check" | "offences" | "content" | "directory" | "script" | "orders" | "networks"
         | "commands" | "listings" | "explain" | "top" | "event_routes" | "lists" | "feeds"

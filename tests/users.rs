@@ -171,3 +171,66 @@ fn a_success_ends_what_counted_against_the_user() {
     }
     assert_eq!(check("anna"), 1);
 }
+
+/// A login of the user `login`, from whoever `from` says, at a script that calls `function`.
+fn login(from: &str, login: &str, function: &str) -> i64 {
+    let credentials = format!("Digest username=\"{login}\", realm=\"r\", nonce=\"n\"");
+    let args: &[&str] = if function == "sec_check" {
+        &[]
+    } else {
+        &[login]
+    };
+    let request = Request::call(function, args)
+        .header("From", &format!("<sip:{from}@192.0.2.10>;tag=1"))
+        .header("Authorization", &credentials);
+    Client::udp(OFFICE).ask(&request).rc()
+}
+
+#[test]
+fn a_muted_user_does_not_get_around_it_by_another_from() {
+    isolate();
+    let node = Kamailio::start(Config::new());
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    let codes: Vec<i64> = (0..10)
+        .map(|number| login(&format!("from{number}"), "victim", "sec_auth_failed"))
+        .collect();
+    assert_eq!(codes.last(), Some(&-2));
+    for from in ["from1", "from9", "victim", "never-seen"] {
+        assert_eq!(login(from, "victim", "sec_check"), -5, "{from}");
+    }
+    // Whose name the guesser wrote into From is not cut off for it.
+    assert_eq!((check("from9"), check("anna")), (1, 1));
+    assert_eq!(login("from9", "from9", "sec_check"), 1);
+    assert_eq!(node.stat("active_bans"), 0);
+}
+
+#[test]
+fn who_goes_on_failing_past_a_mute_is_banned_with_the_address() {
+    isolate();
+    let _node = Kamailio::start(Config::new());
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    // As if each had come in a form that hides whom it is about from `sec_check`.
+    let codes: Vec<i64> = (0..20).map(|_| fail("dead")).collect();
+    assert_eq!(codes[9..19], [-2; 10]);
+    assert_eq!((codes[19], check("anna")), (-2, -1));
+}
+
+#[test]
+fn a_ban_that_owes_anything_to_forged_strikes_is_no_firm_one() {
+    isolate();
+    let node = Kamailio::start(Config::new());
+    let strike = Request::call("sec_strike", &["malformed", "9"]);
+    assert_eq!(Client::udp(OFFICE).ask(&strike).rc(), 1);
+    assert_eq!(fail("anna"), -2);
+    let known = node.kamcmd(&["sec.explain", OFFICE]).unwrap();
+    for part in ["evidence: can be forged", "repeats: 0", "reason: auth"] {
+        assert!(known.contains(part), "{part}: {known}");
+    }
+    let firm = "198.51.100.91";
+    let failed = from("anna", "sec_auth_failed", &[]);
+    assert_eq!(Client::udp(firm).burst(10, &failed)[9], -2);
+    let known = node.kamcmd(&["sec.explain", firm]).unwrap();
+    for part in ["evidence: validated", "repeats: 1"] {
+        assert!(known.contains(part), "{part}: {known}");
+    }
+}

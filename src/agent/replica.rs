@@ -251,7 +251,6 @@ impl Replica {
     /// The ban that a value tells of, and who made it.
     fn ban_of(&self, value: &[u8], until: u64, now: Now) -> (Ban, Maker) {
         let value = BanValue::read(value);
-        let maker = self.node.maker(&value.node, value.count);
         let reason = match value.reason.as_str() {
             "" => Reason::MANUAL,
             text => self.node.reason_from(text),
@@ -267,7 +266,7 @@ impl Replica {
             shadow: false,
             validated: true,
         };
-        (ban, maker)
+        (ban, self.node.maker(&value.node, value.count))
     }
 
     /// The same for a network, or its whitelist entry.
@@ -321,9 +320,8 @@ impl Replica {
         if mirrored == Mirrored::Same {
             return Ok(None);
         }
-        let seconds = seconds(until, now);
         Ok(Some(Event {
-            seconds,
+            seconds: seconds(until, now),
             ..Event::new(What::WhitelistAdd, source, Origin::Redis)
         }))
     }
@@ -334,9 +332,8 @@ impl Replica {
         if mirrored == Mirrored::Same {
             return Ok(None);
         }
-        let seconds = seconds(until, now);
         Ok(Some(Event {
-            seconds,
+            seconds: seconds(until, now),
             ..Event::new(What::Revoke, source, Origin::Redis)
         }))
     }

@@ -67,7 +67,8 @@ impl Extensions {
         }
     }
 
-    fn is_unset(&self) -> bool {
+    /// Whether nothing says which extensions there are.
+    pub fn is_unset(&self) -> bool {
         self.masks.is_empty() && self.file.is_none() && self.key.is_none()
     }
 }

@@ -214,6 +214,9 @@ impl Config {
         policy.limits = self.rates.iter().map(|rate| rate.limit(prefix)).collect();
         policy.rdns = self.rdns.rule();
         policy.feeds = self.feeds.rules();
+        if self.extensions.is_unset() {
+            policy.extensions.methods = 0; // nothing to judge by: no header is parsed for it
+        }
         let bans = &mut policy.bans;
         if self.is_given("ban_max_time") {
             bans.first = bans.first.min(bans.longest);

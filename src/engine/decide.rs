@@ -127,7 +127,7 @@ pub fn decide_offence(
             Action::Shadow => shadowed = shadowed.or(Some(reason)),
         }
     }
-    if falls_on_user(policy, facts, standing, reported.reason) {
+    if falls_on_user(policy, facts, standing, reported) {
         let mute = reported.user_strikes >= policy.strike_limit && !standing.graced(facts.now);
         let decision = match mute {
             true => muted(policy),
@@ -139,6 +139,12 @@ pub fn decide_offence(
         };
     }
     if standing.strikes >= policy.strike_limit {
+        let firm = standing.strikes.saturating_sub(standing.forgeable);
+        let facts = &Facts {
+            // However firm the last of them is, without the forged ones there would be no ban.
+            validated: facts.validated && firm >= policy.strike_limit,
+            ..*facts
+        };
         let decision = offence(policy, facts, standing, reported.reason);
         return Decision {
             shadowed,
@@ -153,9 +159,12 @@ pub fn decide_offence(
 
 /// Whether failed authentications are the user's own affair still: the same user failing hundreds
 /// of times where others log in is one phone with an old password. Many different users failing
-/// are a scanner's, wherever that is.
-fn falls_on_user(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) -> bool {
-    reason == Reason::AUTH && users_left(policy, standing, facts.now) > 0
+/// are a scanner's, wherever that is; and so is one who goes on failing, because somebody who is muted
+/// does not get so far unless he hides who he is.
+fn falls_on_user(policy: &Policy, facts: &Facts, standing: &Standing, reported: Offence) -> bool {
+    reported.reason == Reason::AUTH
+        && reported.user_strikes < 2 * policy.strike_limit
+        && users_left(policy, standing, facts.now) > 0
 }
 
 /// How many more users have to fail before failed authentications are the address' affair; 0 if they
@@ -169,10 +178,13 @@ pub fn users_left(policy: &Policy, standing: &Standing, now: Now) -> u32 {
     users_max.saturating_sub(standing.users)
 }
 
+/// The longest mute, in seconds: a day, as far as the ledger looks ahead.
+const MUTE_MAX: u64 = 86_400;
+
 /// A mute does not grow: the user's next success ends it anyway.
 fn muted(policy: &Policy) -> Decision {
     let sentence = Sentence {
-        seconds: policy.bans.first,
+        seconds: policy.bans.first.min(MUTE_MAX),
         validated: true,
     };
     Decision {

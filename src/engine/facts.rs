@@ -93,6 +93,8 @@ pub struct Standing {
     pub cooldown_until: u64,
     /// Weighted offences within `strike_window`.
     pub strikes: u32,
+    /// Those of them on evidence that could be forged. Only known where an offence was just added.
+    pub forgeable: u32,
     /// Some user at this address may be muted.
     pub mutes: bool,
     /// Estimate of the different users that failed to authenticate.

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr::NonNull;
 
 use super::{str, sys};
-use crate::request::{Request, find_header};
+use crate::request::Request;
 
 /// How a message came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,13 +192,13 @@ impl Request for Message<'_> {
             .filter(|host| !host.is_empty())
     }
 
-    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+    fn received(&self) -> &[u8] {
         let received = sys::str_ {
             s: self.msg().buf,
             len: self.msg().len as c_int,
         };
         // SAFETY: The core keeps `len` received bytes at `buf` as long as the message.
-        find_header(unsafe { str::bytes(&received) }, name)
+        unsafe { str::bytes(&received) }
     }
 }
 

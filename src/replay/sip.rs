@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use crate::credentials::field;
 use crate::request::{Request, find_header};
 
 /// A message.
@@ -164,8 +165,8 @@ impl Request for Captured<'_> {
             .filter(|host| !host.is_empty())
     }
 
-    fn header(&self, name: &[u8]) -> Option<&[u8]> {
-        find_header(self.text, name)
+    fn received(&self) -> &[u8] {
+        self.text
     }
 }
 
@@ -197,41 +198,6 @@ fn transaction(text: &[u8]) -> Option<Transaction<'_>> {
 /// A header under its long or its compact name.
 fn either<'a>(text: &'a [u8], name: &[u8], compact: &[u8]) -> Option<&'a [u8]> {
     find_header(text, name).or_else(|| find_header(text, compact))
-}
-
-/// The value of a field of a digest header, `name="value"` or `name=value`.
-fn field<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    // The first blank ends the scheme.
-    let scheme = value.iter().position(u8::is_ascii_whitespace)?;
-    let mut rest = &value[scheme..];
-    loop {
-        let start = rest
-            .iter()
-            .position(|byte| !matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n'))?;
-        rest = &rest[start..];
-        let equals = rest.iter().position(|byte| *byte == b'=')?;
-        let (key, after) = (
-            rest[..equals].trim_ascii(),
-            rest[equals + 1..].trim_ascii_start(),
-        );
-        let (found, next) = match after.strip_prefix(b"\"") {
-            Some(quoted) => {
-                let end = quoted.iter().position(|byte| *byte == b'"')?;
-                (&quoted[..end], &quoted[end + 1..])
-            }
-            None => {
-                let end = after
-                    .iter()
-                    .position(|byte| *byte == b',')
-                    .unwrap_or(after.len());
-                (after[..end].trim_ascii_end(), &after[end..])
-            }
-        };
-        if key.eq_ignore_ascii_case(name) {
-            return Some(found);
-        }
-        rest = next;
-    }
 }
 
 /// What we want of the URI in a From or To header.

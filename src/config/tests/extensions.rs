@@ -39,11 +39,19 @@ fn masks_add_up_and_files_replace() {
 fn what_is_judged_is_a_matter_of_configuration() {
     let default = config(&[]);
     let register = method_bit(b"REGISTER").unwrap();
-    assert_eq!(default.policy().extensions.methods, register);
+    assert_eq!(
+        default.policy().extensions.methods,
+        0,
+        "nothing to judge by"
+    );
+    let masks = config(&[("extension_pattern", "7XXX")]);
+    assert_eq!(masks.policy().extensions.methods, register);
     assert!(default.masks().is_empty() && default.extensions().table().is_empty());
-    let both = config(&[("extension_methods", "REGISTER, INVITE")]);
+    let methods = ("extension_methods", "REGISTER, INVITE");
+    let both = config(&[("extension_pattern", "7XXX"), methods]);
     assert_eq!(both.policy().extensions.methods, register | 1);
-    let idle = both.warnings().join(" ");
+    let idle = config(&[methods]);
+    let idle = idle.warnings().join(" ");
     assert!(
         idle.starts_with("extension_methods: no user is judged without"),
         "{idle}"

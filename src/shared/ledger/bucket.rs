@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 use super::slot::{Meta, Slot, State, WORDS, Word};
-use super::{BESIDE, Full, Key, LANES, Ledger, Relaxed, Update, denials, guesses, lookup, strikes};
-use crate::engine::facts::Now;
+use super::{
+    BESIDE, Full, Key, LANES, Ledger, Relaxed, Update, denials, guesses, lookup, mutes, strikes,
+};
+use crate::engine::facts::{FOREVER, Now};
 use crate::engine::lookup::{Answer, LookUp};
 use crate::gcra;
 #[cfg(not(loom))]
@@ -253,6 +255,9 @@ impl Ledger {
                 },
                 ban,
             )
+        } else if !meta.is_user() && mutes::possible(slot.payload(meta, Word::Ceiling), now) {
+            // Without it nobody would look for the users that are muted there.
+            (Class::ForgeableBan, FOREVER)
         } else if let Some(until) = named(lookup::known(slot, meta, now)) {
             (Class::Held, until)
         } else if counted > 0

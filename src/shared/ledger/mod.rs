@@ -20,6 +20,7 @@ mod listing;
 mod lookup;
 mod mirror;
 mod mutes;
+mod offenders;
 mod pending;
 mod provenance;
 mod slot;
@@ -221,7 +222,12 @@ impl Ledger {
                 lifted |= strikes::total(old, now.ms(), self.strike_window_ms) > 0;
             }
             lifted |= lookup::release(slot, meta);
-            for word in [Word::UsersOrUserLow, Word::RepeatsOrUserHigh, Word::Guesses] {
+            for word in [
+                Word::UsersOrUserLow,
+                Word::RepeatsOrUserHigh,
+                Word::Guesses,
+                Word::Forgeable,
+            ] {
                 held(word);
             }
         });
@@ -282,56 +288,6 @@ impl Ledger {
         if own_entry { removed } else { began }
     }
 
-    /// Adds an offence, of a user if one is named. What is known of the source afterwards.
-    pub fn strike(&self, key: Key, user: Option<u128>, weight: u8, now: Now) -> Standing {
-        let add = |old| Some(strikes::add(old, now.ms(), self.strike_window_ms, weight));
-        for _ in 0..TRIES {
-            let Ok((slot, meta)) = self.find_or_insert(key, None, Class::Strikes, now) else {
-                break;
-            };
-            if slot.update(meta, Word::Strikes, add) == Update::Lost {
-                continue;
-            }
-            if let Some(user) = user {
-                slot.update(meta, Word::UsersOrUserLow, |old| {
-                    Some(users::add(old, user))
-                });
-                if let Ok((slot, meta)) = self.find_or_insert(key, Some(user), Class::Strikes, now)
-                {
-                    slot.update(meta, Word::Strikes, add);
-                }
-            }
-            break;
-        }
-        self.standing(key, now)
-    }
-
-    /// A user proved its password: trust until `until`, and that user's own failures are forgotten;
-    /// those of others, and how many were tried, stay.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub fn succeed(&self, key: Key, user: u128, now: Now, until: u64) -> Result<(), Full> {
-        let mut own = 0;
-        self.each(key, Some(user), |slot, meta| {
-            if let Update::Done(old) = slot.update(meta, Word::Strikes, |_| Some(0)) {
-                own = old;
-            }
-        });
-        for _ in 0..TRIES {
-            let (slot, meta) = self.find_or_insert(key, None, Class::Trusted, now)?;
-            if slot.update(meta, Word::Trust, |_| Some(until << 8)) == Update::Lost {
-                continue;
-            }
-            let (at, window) = (now.ms(), self.strike_window_ms);
-            slot.update(meta, Word::Strikes, |old| {
-                (own != 0).then(|| strikes::subtract(old, own, at, window))
-            });
-            return Ok(());
-        }
-        Err(Full)
-    }
-
     fn merge(&self, standing: &mut Standing, slot: &Slot, meta: Meta, now: Now) {
         let time = |word| slot.payload(meta, word) >> 8;
         let ban = unpack_ban(slot, meta);
@@ -347,8 +303,10 @@ impl Ledger {
         standing.strikes += strikes::total(counts, now.ms(), self.strike_window_ms);
         if !meta.is_user() {
             standing.mutes |= mutes::possible(slot.payload(meta, Word::Ceiling), now);
-            let bitmap = slot.payload(meta, Word::UsersOrUserLow);
-            standing.users = standing.users.max(users::estimate(bitmap));
+            if strikes::same_window(counts, now.ms(), self.strike_window_ms) {
+                let bitmap = slot.payload(meta, Word::UsersOrUserLow);
+                standing.users = standing.users.max(users::estimate(bitmap));
+            }
             let near = guesses::forgiven(slot.payload(meta, Word::Guesses), now);
             standing.near_misses = standing.near_misses.max(near);
             let repeats = slot.payload(meta, Word::RepeatsOrUserHigh);

@@ -24,7 +24,7 @@ pub(super) const TAG_READ: super::super::sync::Ordering = Acquire;
 /// Words in a record.
 pub(super) const WORDS: usize = 16;
 /// Its words beside it.
-pub(super) const BESIDE: usize = 2;
+pub(super) const BESIDE: usize = 3;
 
 /// The words of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,15 +61,17 @@ pub(super) enum Word {
     LookUp = 14,
     /// Of an address: guesses at extensions (see `guesses`).
     Guesses = 15,
-    /// How often it was refused lately (see `denials`). This word and the next are not in the record
-    /// but beside the records: no decision reads them.
+    /// How often it was refused lately (see `denials`). This word and the next ones are not in the record
+    /// but beside the records: no request that passes reads them.
     Denials = 16,
     /// Where its ban and its entry come from (see `provenance`).
     Provenance = 17,
+    /// Those of its strikes that could be forged. Read when there is one more.
+    Forgeable = 18,
 }
 
 /// The words that carry the generation.
-pub(super) const CHANGING: [Word; 15] = [
+pub(super) const CHANGING: [Word; 16] = [
     Word::RepeatsOrUserHigh,
     Word::UsersOrUserLow,
     Word::Ban,
@@ -85,6 +87,7 @@ pub(super) const CHANGING: [Word; 15] = [
     Word::Guesses,
     Word::Denials,
     Word::Provenance,
+    Word::Forgeable,
 ];
 
 const STATE_BITS: u64 = 0b111;

@@ -31,6 +31,12 @@ fn pack(counts: [u8; 8], now_ms: u64, window_ms: u64) -> u64 {
     u64::from(quarter(now_ms, window_ms)) << (8 * QUARTERS) | counts
 }
 
+/// Whether the payload was last changed in the window of `now_ms`, counted from the start.
+pub(super) fn same_window(payload: u64, now_ms: u64, window_ms: u64) -> bool {
+    let written = (payload >> (8 * QUARTERS)) as u8;
+    written / 4 == quarter(now_ms, window_ms) / 4
+}
+
 /// The sum at `now_ms`.
 pub(super) fn total(payload: u64, now_ms: u64, window_ms: u64) -> u32 {
     aged(payload, now_ms, window_ms)

@@ -69,6 +69,7 @@ impl Ledger {
             (guesses != 0 && guesses::is_faded(guesses, now)).then_some(0)
         });
         slot.update(meta, Word::Denials, |old| denials::faded(old, now));
+        slot.update(meta, Word::Forgeable, faded);
         let cleared = slot.update(meta, Word::Strikes, faded);
         if matches!(cleared, Update::Done(_)) && !meta.is_user() {
             slot.update(meta, Word::UsersOrUserLow, |_| Some(0));

@@ -1,5 +1,6 @@
 //! How many different users failed, from a bitmap of 48 bits: linear counting (Whang, Vander-Zanden
-//! and Taylor, 1990). Right to about one user up to twenty, and never decreasing.
+//! and Taylor, 1990). Right to about one user up to twenty. Each `strike_window` begins anew: in an
+//! office where one phone fails all the time, ten typing errors of ten days are no scanner.
 //!
 //! Pure; used by the ledger.
 #![forbid(unsafe_code)]
