@@ -167,8 +167,8 @@ fn bindings(source: &Path, definitions: &[Definition]) -> Result<()> {
         .allowlist_function("fixup_(free_)?spve_all|fork_process|parse_(from|to)_uri")
         .allowlist_function("pv_get_(buffer|buffer_size|null|sintval|strval)|register_procs")
         .allowlist_function("sr_kemi_(eng_get|modules_add|route)")
-        .allowlist_type("sec_constant|module_exports_t|sr_kemi_t|rpc_t|rpc_export_t|pv_export_t")
-        .allowlist_var("process_no|PROC_.*|SR_KEMIP_(INT|STR)|L_(ERR|WARN|NOTICE|INFO|DBG)")
+        .allowlist_type("request_method|sec_constant|module_exports_t|sr_kemi_t|rpc_t|rpc_export_t|pv_export_t")
+        .allowlist_var("process_no|route_type|PROC_.*|SR_KEMIP_(INT|STR)|L_(ERR|WARN|NOTICE|INFO|DBG)")
         .allowlist_var("SIP_(REQUEST|REPLY)|(ONEVENT|LOCAL|REQUEST)_ROUTE")
         .opaque_type("lump|via_body|msg_body|hdr_field|socket_info|sockaddr.*|select|action_u|_pv_(value|param|spec)")
         .opaque_type("msg_ldata|ocd_flow|sip_uri_format|new_uri.*|digest.*|sr_.*xavp|regex_t|re_pattern_buffer");

@@ -65,16 +65,6 @@ static inline int sec_parameter(struct sip_msg *msg, char *parameter, str *value
 	return get_str_fparam(value, msg, (fparam_t *)parameter);
 }
 
-static inline int sec_route_type(void)
-{
-	return get_route_type();
-}
-
-static inline void sec_route_type_set(int type)
-{
-	set_route_type(type);
-}
-
 /* The place of an event route that has something in it; negative without one. */
 static inline int sec_event_route(char *name)
 {

@@ -92,7 +92,7 @@
 //! ## Glue
 //!
 //! * `node.rs`: this Kamailio as one node: its rules and its tables. `node/build.rs`: put together in
-//!   `mod_init`.
+//!   `mod_init`. `node/counts.rs`: what it counts. `node/words.rs`: its reasons and names.
 //! * `check.rs`: one request, start to finish. `offences.rs`: what a script reports, and what follows.
 //! * `content.rs`: what a request says of itself: its User-Agent, its user. `directory.rs`: which
 //!   extensions there are.

@@ -1,17 +1,20 @@
 //! What this process has decided about the message at hand: a request is counted once, and
 //! `$sec(…)` can be asked later.
 //!
-//! Used by `check.rs` in SIP workers; private to the process.
+//! Used by `check.rs` in SIP workers; private to the process. A process of Kamailio runs the script in one
+//! thread, so nothing here is ever written by two; atomics say so to the compiler at no cost, where a
+//! thread's own variable costs two calls for each check.
 
-use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::engine::verdict::{Reason, Verdict};
 use crate::kamailio::Message;
 use crate::shared::ledger::Key;
+use crate::source::Source;
 
 /// A decision of this process.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
     /// The address that was asked about.
     pub address: IpAddr,
@@ -28,54 +31,170 @@ pub struct Last {
 /// Addresses that one message may be checked for and is remembered with.
 const ADDRESSES: usize = 4;
 
-/// The message that was last checked, and the decisions about it in a ring.
-struct Memory {
-    message: (u32, i32),
-    decisions: [Option<Last>; ADDRESSES],
-    /// Where the next one goes.
-    next: usize,
+/// The message that was last checked.
+static MESSAGE: AtomicU64 = AtomicU64::new(0);
+/// The decisions about it in a ring.
+static DECISIONS: [Place; ADDRESSES] = [const { Place::EMPTY }; ADDRESSES];
+/// Where the next one goes.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// Where a [`Last`] is kept: its five small numbers in one word, of which 0 is none; source, hash, address.
+struct Place([AtomicU64; 6]);
+
+impl Place {
+    const EMPTY: Place = Place([const { AtomicU64::new(0) }; 6]);
+
+    fn write(&self, last: &Last) {
+        let Last { address, key, .. } = last;
+        let (source, address_bits) = (key.source.bits(), bits(*address));
+        let small = u64::from_le_bytes([
+            last.code as u8,
+            last.verdict as u8,
+            last.reason.number(),
+            key.source.length(),
+            u8::from(address.is_ipv4()),
+            1,
+            0,
+            0,
+        ]);
+        let words = [
+            small,
+            (source >> 64) as u64,
+            source as u64,
+            key.hash,
+            (address_bits >> 64) as u64,
+            address_bits as u64,
+        ];
+        for (place, word) in self.0.iter().zip(words) {
+            place.store(word, Relaxed);
+        }
+    }
+
+    fn read(&self) -> Option<Last> {
+        let words = self.0.each_ref().map(|word| word.load(Relaxed));
+        let [code, verdict, reason, length, ipv4, 1, ..] = words[0].to_le_bytes() else {
+            return None;
+        };
+        let wide = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
+        let address = Ipv6Addr::from(wide(words[4], words[5]));
+        Some(Last {
+            address: match ipv4 {
+                0 => address.into(),
+                _ => IpAddr::V6(address).to_canonical(),
+            },
+            key: Key {
+                source: Source::from_parts(wide(words[1], words[2]), length),
+                hash: words[3],
+            },
+            code: i32::from(code.cast_signed()),
+            verdict: Verdict::from_code(verdict.cast_signed())?,
+            reason: Reason::from_number(reason),
+        })
+    }
+
+    /// What the script was answered, if it is about this source.
+    #[inline]
+    fn answer(&self, source: Source) -> Option<i32> {
+        let [small, high, low] = [0, 1, 2].map(|word: usize| self.0[word].load(Relaxed));
+        let [code, _, _, length, _, 1, ..] = small.to_le_bytes() else {
+            return None;
+        };
+        let same = u128::from(high) << 64 | u128::from(low) == source.bits();
+        (same && length == source.length()).then(|| i32::from(code.cast_signed()))
+    }
 }
 
-thread_local! {
-    /// A request is counted once for an address, however often the script asks. It is read and
-    /// written in place: copies of it would cost more than the rest of a check.
-    static MEMORY: RefCell<Memory> = const {
-        RefCell::new(Memory {
-            message: (0, 0),
-            decisions: [None; ADDRESSES],
-            next: 0,
-        })
-    };
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+/// A message in a word; 0 is none.
+#[inline]
+fn number(message: &Message<'_>) -> u64 {
+    let (id, process) = message.key();
+    u64::from(id) << 32 | u64::from(process.cast_unsigned())
 }
 
 /// Remembers a decision about a message.
-pub fn remember(message: &Message<'_>, last: Last) {
-    MEMORY.with_borrow_mut(|memory| {
-        if memory.message != message.key() {
-            memory.message = message.key();
-            memory.decisions = [None; ADDRESSES];
+#[inline]
+pub fn remember(message: &Message<'_>, last: &Last) {
+    remember_of(number(message), last);
+}
+
+fn remember_of(message: u64, last: &Last) {
+    if MESSAGE.load(Relaxed) != message {
+        MESSAGE.store(message, Relaxed);
+        for place in &DECISIONS {
+            place.0[0].store(0, Relaxed);
         }
-        memory.decisions[memory.next] = Some(last);
-        memory.next = (memory.next + 1) % ADDRESSES;
-    });
+    }
+    let next = NEXT.load(Relaxed) % ADDRESSES;
+    DECISIONS[next].write(last);
+    NEXT.store(next + 1, Relaxed);
 }
 
 /// What this message was answered about a source.
+#[inline]
 pub fn answer(message: &Message<'_>, key: Key) -> Option<i32> {
-    MEMORY.with_borrow(|memory| {
-        if memory.message != message.key() {
-            return None;
-        }
-        let known = memory.decisions.iter().flatten();
-        let mut of_source = known.filter(|last| last.key.source == key.source);
-        of_source.next().map(|last| last.code)
-    })
+    if MESSAGE.load(Relaxed) != number(message) {
+        return None;
+    }
+    let mut answers = DECISIONS.iter().map(|place| place.answer(key.source));
+    answers.find_map(|answer| answer)
+}
+
+/// Forgets the message.
+#[cfg(feature = "bench")]
+pub fn forget() {
+    MESSAGE.store(0, Relaxed);
 }
 
 /// The newest decision about a message.
 pub fn newest(message: &Message<'_>) -> Option<Last> {
-    MEMORY.with_borrow(|memory| {
-        let newest = (memory.next + ADDRESSES - 1) % ADDRESSES;
-        memory.decisions[newest].filter(|_| memory.message == message.key())
-    })
+    let newest = (NEXT.load(Relaxed) + ADDRESSES - 1) % ADDRESSES;
+    let same = MESSAGE.load(Relaxed) == number(message);
+    DECISIONS[newest].read().filter(|_| same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last(address: &str, verdict: Verdict) -> Last {
+        let address: IpAddr = address.parse().unwrap();
+        Last {
+            address,
+            key: Key {
+                source: Source::new(address, 64),
+                hash: 0x0123_4567_89ab_cdef,
+            },
+            code: if verdict.denies() { 1 } else { verdict.code() },
+            verdict,
+            reason: Reason::AUTH,
+        }
+    }
+
+    #[test]
+    fn what_was_decided_is_read_back() {
+        for address in ["192.0.2.1", "0.0.0.0", "2001:db8::9:1", "::"] {
+            for verdict in [Verdict::AllowSpared, Verdict::DenyContent] {
+                let place = Place::EMPTY;
+                let known = last(address, verdict);
+                place.write(&known);
+                assert_eq!(place.read(), Some(known));
+                assert_eq!(place.answer(known.key.source), Some(known.code));
+                let other = Source::new("192.0.2.7".parse().unwrap(), 64);
+                assert_eq!(place.answer(other), None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_place_knows_nobody() {
+        assert_eq!(Place::EMPTY.read(), None);
+        assert_eq!(Place::EMPTY.answer(Source::from_parts(0, 0)), None);
+    }
 }

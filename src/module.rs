@@ -125,6 +125,13 @@ const FUNCTIONS: &[Function] = &[
         run: script::sec_count,
     },
     // Only in the build that the tests of the guard use.
+    #[cfg(feature = "bench")]
+    Function {
+        script: &["sec_check_anew"],
+        args: 0..=0,
+        kemi: &[],
+        run: check::sec_check_anew,
+    },
     #[cfg(feature = "fault-injection")]
     Function {
         script: &["sec_test_panic"],
@@ -230,7 +237,7 @@ const COMMANDS: &[Command] = &[
 ];
 
 const STATISTICS: &[Statistic] = &[
-    statistic("checks", "Requests decided.", || counted(Count::Checks)),
+    statistic("checks", "Requests decided.", || of_node(Node::checks)),
     statistic("allowed", "Requests let through.", || {
         counted(Count::Allowed)
     }),

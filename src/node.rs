@@ -5,11 +5,13 @@
 //! it knows where things are.
 
 mod build;
+mod counts;
+mod words;
 
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::AtomicI32;
 
 use crate::cidr::MinPrefix;
 use crate::config::{ExtensionSources, Feeds, Metrics, Outlets, Rdns, Redis, WhitelistSources};
@@ -17,7 +19,6 @@ use crate::directory::Directory;
 use crate::domain::Domain;
 use crate::engine::facts::{Now, Origin, Standing};
 use crate::engine::policy::Policy;
-use crate::engine::verdict::Reason;
 use crate::event_routes::EventRoutes;
 use crate::extension::Judgement;
 use crate::gcra::{Charge, Quota};
@@ -31,11 +32,10 @@ use crate::shared::evidence::Evidence;
 use crate::shared::feeds::FeedStates;
 use crate::shared::hash::Keys;
 use crate::shared::hosts::Hosts;
-use crate::shared::ledger::{Aspect, Key, Ledger, Maker};
+use crate::shared::ledger::{Aspect, Key, Ledger};
 use crate::shared::names::Names;
 use crate::shared::notes::Notes;
 use crate::shared::rates::Rates;
-use crate::shared::snapshot::Section;
 use crate::shared::statistics::{Count, Statistics};
 use crate::shared::status::Status;
 use crate::shared::words::Words;
@@ -49,11 +49,6 @@ const AGENT_SILENCE_MS_MAX: u64 = 3000;
 
 /// A process tells of so many errors at most, in so many seconds.
 const COMPLAINTS_MAX: (u64, u64) = (20, 2);
-/// The number of this node itself.
-const OWN: u8 = 0;
-/// The number of whoever made a ban in Redis without saying which node it is: somebody by hand.
-const NAMELESS: u8 = u8::MAX;
-
 static NODE: OnceLock<Node> = OnceLock::new();
 
 /// The node of this process; none before `mod_init`, and under `kamailio -c`.
@@ -233,55 +228,10 @@ impl Node {
         standing
     }
 
-    /// Bans that hold: of sources, as the last sweep counted them, and of networks.
-    pub fn active_bans(&self) -> u64 {
-        self.ledger.census().bans() + self.lists.count(Section::Bans, self.now())
-    }
-
-    /// Whitelist entries that hold, counted in the same way.
-    pub fn active_whitelist(&self) -> u64 {
-        let networks = self.lists.count(Section::Whitelist, self.now());
-        self.ledger.census().whitelisted() + networks
-    }
-
-    /// Live entries that gave way to others: in the tables of rates and of `sec_count`, and in the
-    /// ledger.
-    pub fn evictions(&self) -> u64 {
-        self.counted(Count::Evictions) + self.ledger.census().evictions()
-    }
-
     /// Whether there is an agent that takes orders.
     pub fn has_agent(&self, now: Now) -> bool {
         let silence = self.status.agent_silence_ms(now);
         silence.is_some_and(|ms| ms <= AGENT_SILENCE_MS_MAX)
-    }
-
-    /// The number of this process.
-    #[inline]
-    fn process(&self) -> usize {
-        usize::try_from(self.process.load(Relaxed)).unwrap_or(0)
-    }
-
-    /// Counts for this process.
-    #[inline]
-    pub fn count(&self, count: Count, number: u64) {
-        self.statistics.add(self.process(), count, number);
-    }
-
-    /// Counts a request from an address that a feed lists, for that feed.
-    pub fn count_hit(&self, feed: usize) {
-        let process = self.process();
-        self.statistics.add_hit(process, feed);
-    }
-
-    /// The hits of a feed, in all processes.
-    pub fn hits(&self, feed: usize) -> u64 {
-        self.statistics.hits(feed)
-    }
-
-    /// What all processes have counted.
-    pub fn counted(&self, count: Count) -> u64 {
-        self.statistics.sum(count)
     }
 
     /// Tells the agent. A full pipe, or none to read it, costs the line and nothing else.
@@ -335,47 +285,6 @@ impl Node {
     #[inline]
     pub fn awaits_fleet(&self, now: Now) -> bool {
         self.redis.url.is_some() && !self.status.loaded() && now.ms() < LOADING_MS_MAX
-    }
-
-    /// The reason that is the script's or the operator's own word.
-    pub fn reason_named(&self, text: &[u8]) -> Reason {
-        self.words.number(text).map_or(Reason::OTHER, Reason::word)
-    }
-
-    /// Who made a ban, as its value in Redis says: the name of a node ("" if it gives none), and the
-    /// how manieth ban of the address it is.
-    pub fn maker(&self, name: &str, count: u8) -> Maker {
-        let node = match name {
-            "" => NAMELESS,
-            name if name == self.name => OWN,
-            name => match self.nodes.number(name.as_bytes()) {
-                Some(number) => number + 1,
-                None => NAMELESS - 1, // beyond those that are kept
-            },
-        };
-        Maker { node, count }
-    }
-
-    /// The name of a node of the fleet.
-    pub fn node_name(&self, number: u8) -> String {
-        match number {
-            OWN => self.name.clone(),
-            NAMELESS => String::new(),
-            number => self.nodes.text(number - 1),
-        }
-    }
-
-    /// The reason that [`Node::reason_text`] would show as `text`.
-    pub fn reason_from(&self, text: &str) -> Reason {
-        let own = (0..Reason::FIRST_WORD).map(Reason::from_number);
-        let mut own = own.filter(|reason| *reason != Reason::NONE && *reason != Reason::OTHER);
-        let known = own.find(|reason| self.reason_text(*reason) == text);
-        known.unwrap_or_else(|| self.reason_named(text.as_bytes()))
-    }
-
-    /// A reason as operators read it.
-    pub fn reason_text(&self, reason: Reason) -> String {
-        reason.text(&self.policy, |word| self.words.text(word))
     }
 
     /// The counters of one source.

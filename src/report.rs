@@ -68,7 +68,7 @@ pub fn status(rpc: &mut Rpc<'_>) {
     metrics_status(node, &mut reply);
     outlets_status(node, &mut reply);
     for (name, count) in [
-        (c"checks", node.counted(Count::Checks)),
+        (c"checks", node.checks()),
         (c"denied", node.counted(Count::Denied)),
         (c"evictions", node.evictions()),
         (c"events_dropped", node.counted(Count::EventsDropped)),

@@ -7,6 +7,8 @@
 
 use std::net::IpAddr;
 
+use crate::engine::policy::method_bit;
+
 /// The most bytes that [`headers`] looks at, and so the bound of its cost.
 pub const HEADER_SCAN_MAX: usize = 8192;
 
@@ -24,6 +26,11 @@ pub trait Request {
 
     /// The method as it was sent; empty for a reply.
     fn method(&self) -> &[u8];
+
+    /// [`method_bit`] of it; 0 for any other method.
+    fn method_bit(&self) -> u32 {
+        method_bit(self.method()).unwrap_or(0)
+    }
 
     /// The user of the From header's URI. None when the header is absent, broken or has no user.
     fn from_user(&self) -> Option<&[u8]>;

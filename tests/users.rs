@@ -73,7 +73,10 @@ fn an_unban_frees_a_muted_user_whose_failures_have_faded() {
             .param("ban_time", "1h"),
     );
     Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
-    assert_eq!((0..10).map(|_| fail("dead")).last(), Some(-2));
+    assert_eq!(
+        (0..10).map(|_| fail("dead")).reduce(|_, last| last),
+        Some(-2)
+    );
     let explained = || node.kamcmd(&["sec.explain", OFFICE]).unwrap();
     wait_until("the strikes to fade", || explained().contains("strikes: 0"));
     assert_eq!(check("dead"), -5);
@@ -90,7 +93,10 @@ fn shadow_mode_shows_what_a_mute_would_refuse() {
     isolate();
     let node = Kamailio::start(Config::new().param("mode", "shadow"));
     Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
-    assert_eq!((0..10).map(|_| fail("dead")).last(), Some(1));
+    assert_eq!(
+        (0..10).map(|_| fail("dead")).reduce(|_, last| last),
+        Some(1)
+    );
     assert_eq!((check("dead"), check("anna")), (1, 1));
     assert_eq!((node.stat("shadow_denied"), node.stat("denied")), (1, 0));
     let top = node.kamcmd(&["sec.top"]).unwrap();

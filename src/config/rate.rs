@@ -175,7 +175,8 @@ fn count(given: Given<'_>) -> Result<Count, String> {
 /// A set of methods, joined by commas.
 pub(super) fn methods(text: &str) -> Option<u32> {
     let methods = text.split(',').map(str::trim);
-    let bits = methods.map(|method| method_bit(method.as_bytes()));
+    let named = |method: &&str| METHODS.contains(method);
+    let bits = methods.map(|method| method_bit(Some(method).filter(named)?.as_bytes()));
     bits.reduce(|set, bit| Some(set? | bit?)).flatten()
 }
 

@@ -193,30 +193,30 @@ pub enum Action {
     Shadow,
 }
 
-/// The methods that `count=` can name: RFC 3261 and its extensions.
+/// The methods that `count=` can name: RFC 3261 and its extensions, in the order of Kamailio's own bits.
 pub const METHODS: [&str; 14] = [
     "INVITE",
+    "CANCEL",
     "ACK",
     "BYE",
-    "CANCEL",
-    "OPTIONS",
+    "INFO",
     "REGISTER",
-    "PRACK",
     "SUBSCRIBE",
     "NOTIFY",
-    "PUBLISH",
-    "INFO",
-    "REFER",
     "MESSAGE",
+    "OPTIONS",
+    "PRACK",
     "UPDATE",
+    "REFER",
+    "PUBLISH",
 ];
 
-/// The bit of a method in [`Count::Methods`]; `None` for a method that is not in [`METHODS`].
-/// Methods are case-sensitive (RFC 3261, 7.1).
+/// The bit of a method in [`Count::Methods`]; `None` for a method that is not in [`METHODS`]. In any
+/// case, as the core reads it, or whoever writes it small would be no part of a limit.
 pub fn method_bit(method: &[u8]) -> Option<u32> {
     let index = METHODS
         .iter()
-        .position(|known| known.as_bytes() == method)?;
+        .position(|known| known.as_bytes().eq_ignore_ascii_case(method))?;
     Some(1 << index)
 }
 
@@ -265,7 +265,8 @@ mod tests {
             (0, "", "")
         );
         assert_eq!(method_bit(b"INVITE"), Some(1));
-        assert_eq!(method_bit(b"invite"), None);
+        assert_eq!(method_bit(b"invite"), Some(1));
+        assert_eq!(method_bit(b"INVITES"), None);
         assert_eq!(method_bit(b""), None);
     }
 }

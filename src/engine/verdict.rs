@@ -29,6 +29,21 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// From the number that `as i8` gave; `None` if there is no such verdict.
+    pub fn from_code(code: i8) -> Option<Verdict> {
+        let all = [
+            Verdict::Allow,
+            Verdict::AllowWhitelisted,
+            Verdict::AllowSpared,
+            Verdict::DenyBanned,
+            Verdict::DenyNewBan,
+            Verdict::DenyHeld,
+            Verdict::DenyLimited,
+            Verdict::DenyContent,
+        ];
+        all.into_iter().find(|verdict| *verdict as i8 == code)
+    }
+
     /// What the script gets.
     pub fn code(self) -> i32 {
         i32::from(self as i8)

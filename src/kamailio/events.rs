@@ -66,9 +66,9 @@ impl Routes {
             return;
         }
         // SAFETY: It reads and writes a number of this process, which has one thread.
-        let before = unsafe { sys::sec_route_type() };
+        let before = unsafe { sys::route_type };
         // SAFETY: As above.
-        unsafe { sys::sec_route_type_set(sys::SEC_EVENT_ROUTE as c_int) };
+        unsafe { sys::route_type = sys::SEC_EVENT_ROUTE as c_int };
         if let Some(route) = route {
             // SAFETY: The route is one that was found, and the message was just made.
             unsafe { sys::sec_event_route_run(*route, message) };
@@ -80,7 +80,7 @@ impl Routes {
         // SAFETY: The number is the one that was read before the run; the message is freed once,
         // by its only owner, together with what the script left beside it in this process.
         unsafe {
-            sys::sec_route_type_set(before);
+            sys::route_type = before;
             sys::free_sip_msg(message);
             sys::ksr_msg_env_reset();
         }

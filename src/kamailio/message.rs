@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr::NonNull;
 
 use super::{str, sys};
+use crate::engine::policy::METHODS;
 use crate::request::Request;
 
 /// How a message came in.
@@ -110,17 +111,6 @@ impl<'a> Message<'a> {
         route_type() & sys::REQUEST_ROUTE as c_int != 0
     }
 
-    /// The method of a request as the core's bit: INVITE 1, CANCEL 2, ACK 4, BYE 8, INFO 16,
-    /// REGISTER 32, SUBSCRIBE 64, NOTIFY 128, MESSAGE 256, OPTIONS 512, PRACK 1024, UPDATE 2048,
-    /// REFER 4096, PUBLISH 8192, anything else a higher one; 0 for a reply.
-    pub fn method_bit(&self) -> u32 {
-        if !self.is_request() {
-            return 0;
-        }
-        // SAFETY: It is a request, so this is the member in use.
-        unsafe { self.msg().first_line.u.request.method_value as u32 }
-    }
-
     /// The request URI as it was sent; empty for a reply.
     pub fn request_uri(&self) -> &'a [u8] {
         if !self.is_request() {
@@ -168,6 +158,17 @@ impl Request for Message<'_> {
         unsafe { str::bytes(&self.msg().first_line.u.request.method) }
     }
 
+    /// The core's bit, which is ours; it has more of them.
+    #[inline]
+    fn method_bit(&self) -> u32 {
+        if !self.is_request() {
+            return 0;
+        }
+        // SAFETY: It is a request, so this is the member in use.
+        let bit = unsafe { self.msg().first_line.u.request.method_value as u32 };
+        if bit < 1 << METHODS.len() { bit } else { 0 }
+    }
+
     fn from_user(&self) -> Option<&[u8]> {
         self.sender()
             .map(|uri| uri.user)
@@ -203,10 +204,20 @@ impl Request for Message<'_> {
 }
 
 /// The bits of the route that this process is in, as in `route.h`.
+#[inline]
 pub fn route_type() -> i32 {
-    // SAFETY: It reads a variable of this process.
-    unsafe { sys::sec_route_type() }
+    // SAFETY: It reads a variable of this process, which has no other thread that writes it.
+    unsafe { sys::route_type }
 }
+
+// The core's methods are in the order of ours.
+const _: () = assert!(
+    sys::METHOD_INVITE as u32 == 1
+        && sys::METHOD_CANCEL as u32 == 1 << 1
+        && sys::METHOD_REGISTER as u32 == 1 << 5
+        && sys::METHOD_OPTIONS as u32 == 1 << 9
+        && sys::METHOD_PUBLISH as u32 == 1 << (METHODS.len() - 1)
+);
 
 /// What we want of a parsed URI.
 #[derive(Clone, Copy)]

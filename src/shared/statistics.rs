@@ -11,11 +11,9 @@ use crate::feed::FEEDS_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Count {
-    /// Requests decided by `sec_check`.
-    Checks,
-    /// Of these: let through.
+    /// Requests that `sec_check` let through.
     Allowed,
-    /// Of these: refused.
+    /// Requests that it refused.
     Denied,
     /// Bans made.
     Bans,
@@ -117,12 +115,12 @@ mod tests {
         let mut region = Region::new(Statistics::WORDS).unwrap();
         let statistics = Statistics::new(region.take(Statistics::WORDS));
         for process in [0, 1, 7, 510, 511, 9999] {
-            statistics.add(process, Count::Checks, 1);
+            statistics.add(process, Count::Allowed, 1);
             statistics.add(process, Count::ShadowDenied, 2);
             statistics.add_hit(process, 0);
             statistics.add_hit(process, FEEDS_MAX - 1);
         }
-        assert_eq!(statistics.sum(Count::Checks), 6);
+        assert_eq!(statistics.sum(Count::Allowed), 6);
         assert_eq!(statistics.sum(Count::ShadowDenied), 12);
         assert_eq!(statistics.sum(Count::Bans), 0);
         assert_eq!([0, 1, FEEDS_MAX - 1].map(|n| statistics.hits(n)), [6, 0, 6]);

@@ -193,7 +193,7 @@ fn words_are_kept_once_and_numbers_add_up() {
                 assert_eq!(words.text(number), word);
             }
             // The last row is that of all processes beyond it.
-            statistics.add(process, Count::Checks, 1);
+            statistics.add(process, Count::Allowed, 1);
             statistics.add(9999, Count::Denied, 1);
             status.beat(Now::from_ns(step));
             status.set_under_way(step, Now::from_ns(step));
@@ -202,6 +202,6 @@ fn words_are_kept_once_and_numbers_add_up() {
     };
     let bodies = (0..4).map(|process| Box::new(move || work(process)) as Body);
     in_threads(bodies.collect());
-    assert_eq!(statistics.sum(Count::Checks), 4 * STEPS);
+    assert_eq!(statistics.sum(Count::Allowed), 4 * STEPS);
     assert_eq!(statistics.sum(Count::Denied), 4 * STEPS);
 }

@@ -192,6 +192,7 @@ fn offences_have_weights() {
 #[test]
 fn offences_are_forgotten_after_their_window() {
     let config = Config::new()
+        .param("rate", "name=burst;off")
         .param("strike_limit", 2)
         .param("strike_window", 1);
     let _server = start(config);

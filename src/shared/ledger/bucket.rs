@@ -92,8 +92,9 @@ impl Ledger {
     pub(super) fn each(&self, key: Key, user: Option<u128>, mut visit: impl FnMut(&Slot, Meta)) {
         let wanted = fingerprint(key.hash, user);
         let first = self.first(key.hash);
-        for word in 0..self.ways.div_ceil(LANES) {
-            let tags = self.tags[first / LANES + word].load(super::slot::TAG_READ);
+        let tags = &self.tags[first / LANES..][..self.ways.div_ceil(LANES)];
+        for (word, tags) in tags.iter().enumerate() {
+            let tags = tags.load(super::slot::TAG_READ);
             if !may_contain(tags, wanted) {
                 continue;
             }

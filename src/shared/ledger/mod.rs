@@ -55,7 +55,7 @@ const TRIES: usize = 8;
 pub struct Full;
 
 /// A source and its place, computed once per request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Who.
     pub source: Source,
