@@ -23,8 +23,9 @@ use crate::orders;
 use crate::request::Request;
 use crate::script::{NO, YES, address, answer};
 use crate::shared::events::{Event, Kind, Text};
-use crate::shared::ledger::{Aspect, Key};
+use crate::shared::ledger::{Aspect, Key, Record};
 use crate::shared::statistics::Count;
+use crate::source::Address;
 use crate::top;
 use crate::user_agents::Pattern;
 
@@ -45,10 +46,10 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     }
     let (place, now) = ((address, key), node.now());
     let lists = node.membership(address, now);
-    let mut facts = facts(node, message, place, now, &lists);
+    let mut facts = facts(node, message, &place, now, &lists);
     // A handshake validates the address of the connection, not one that a header names.
     facts.validated &= !given;
-    let decision = judge(node, message, place, &mut facts, &lists);
+    let decision = judge(node, message, &place, &mut facts, &lists);
     let code = effective(decision.verdict, facts.shadow);
     let verdict = decision.verdict;
     // Of a request that passes, what would have refused it is worth knowing.
@@ -79,34 +80,52 @@ pub fn sec_check_anew(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
 pub fn judge(
     node: &Node,
     request: &impl Request,
-    place: (IpAddr, Key),
+    place: &(Address, Key),
     facts: &mut Facts,
     lists: &Membership,
 ) -> Decision {
-    let (now, key) = (facts.now, place.1);
-    let (mut standing, record) = node.ledger.standing_and_record(key, now);
+    let (address, key) = place;
+    let now = facts.now;
+    let mut standing = Standing::default();
+    let record = node.ledger.add_standing(key, now, &mut standing);
     // Only where somebody may be muted is it worth asking who this claims to be.
-    facts.muted = standing.mutes && is_muted(node, request, facts, key);
+    facts.muted = standing.mutes && is_muted(node, request, facts, *key);
     lists.join(&mut standing, now, facts.shadow);
     if node.policy.agent_check && depends_on_content(facts, &standing) {
         facts.scanner = content::is_scanner(node, request);
     }
-    let struck = match facts.feed {
-        Some(feed) => listed(node, request, facts, feed, place, &standing, lists),
-        None => None,
-    };
+    if let Some(feed) = facts.feed
+        && let Some(denied) = listed(
+            node,
+            request,
+            facts,
+            feed,
+            ((*address).into(), *key),
+            &standing,
+            lists,
+        )
+    {
+        // And written down.
+        settle(node, key, record, facts, &denied);
+        return denied;
+    }
     let mut meters = SourceMeters {
-        record,
+        record: &record,
         ..node.meters(key, now)
     };
-    let mut decision = match struck {
-        Some(denied) => denied, // and written down
-        None => decide(&node.policy, facts, &standing, &mut meters),
-    };
-    if decision.change != Change::None && struck.is_none() {
-        decision = apply(node, request, facts, place, &standing, decision);
+    let mut decision = decide(&node.policy, facts, &standing, &mut meters);
+    if decision.change != Change::None {
+        decision = apply(
+            node,
+            request,
+            facts,
+            ((*address).into(), *key),
+            &standing,
+            decision,
+        );
     }
-    if decision.verdict == Verdict::Allow && content::is_guess(node, request, facts, &standing, key)
+    if decision.verdict == Verdict::Allow
+        && content::is_guess(node, request, facts, &standing, *key)
     {
         let guess = Report {
             reason: Reason::EXTENSION,
@@ -114,13 +133,28 @@ pub fn judge(
             user: None,
             name: content::judged(request, facts).0,
         };
-        let struck = offences::struck(node, request, facts, place, lists, guess);
+        let struck = offences::struck(
+            node,
+            request,
+            facts,
+            ((*address).into(), *key),
+            lists,
+            guess,
+        );
         let shadowed = decision.shadowed.or(struck.shadowed);
         decision = Decision { shadowed, ..struck };
     }
-    count(node, &decision, facts.shadow);
-    top::note(node, (key, record), now, &decision, facts.shadow);
+    settle(node, key, record, facts, &decision);
     decision
+}
+
+/// Counts a decision, and takes down who was refused.
+#[inline(always)]
+fn settle(node: &Node, key: &Key, record: Option<Record>, facts: &Facts, decision: &Decision) {
+    count(node, decision, facts.shadow);
+    if decision.verdict.denies() || decision.shadowed.is_some() {
+        top::note(node, (*key, record), facts.now, decision, facts.shadow);
+    }
 }
 
 /// Whether the request comes from a user who is muted at its address, by its From or by whom it wants
@@ -202,7 +236,7 @@ pub fn variable(message: &Message<'_>, index: usize) -> PvValue {
         return PvValue::Null;
     };
     let now = node.now();
-    let standing = node.standing(last.address, last.key, now);
+    let standing = node.standing(last.address.into(), last.key, now);
     match name {
         Some(&"ip") => last.key.source.to_string().into(),
         Some(&"verdict") => PvValue::Int(i64::from(last.verdict.code())),
@@ -279,14 +313,14 @@ pub fn apply(
 pub fn facts(
     node: &Node,
     request: &impl Request,
-    (address, key): (IpAddr, Key),
+    (address, key): &(Address, Key),
     now: Now,
     lists: &Membership,
 ) -> Facts {
     Facts {
         now,
         source: key.source,
-        own: node.is_own(address),
+        own: node.is_own(*address),
         listed: lists.listed,
         validated: request.is_validated(),
         method: request.method_bit(),
@@ -298,6 +332,7 @@ pub fn facts(
     }
 }
 
+#[inline]
 fn count(node: &Node, decision: &Decision, shadow: bool) {
     let denied = decision.verdict.denies();
     if decision.shadowed.is_some() || denied && shadow {

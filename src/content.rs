@@ -56,6 +56,7 @@ pub fn is_scanner(node: &Node, request: &impl Request) -> bool {
 
 /// Whether the request guesses at an extension, and that is to be struck: its user resembles none,
 /// or one near miss too many. Trust and grace exempt; a retransmission is no second guess.
+#[inline]
 pub fn is_guess(
     node: &Node,
     request: &impl Request,
@@ -63,10 +64,15 @@ pub fn is_guess(
     standing: &Standing,
     key: Key,
 ) -> bool {
+    node.policy.extensions.methods & facts.method != 0
+        && !standing.trusted(facts.now)
+        && !standing.graced(facts.now)
+        && resembles_none(node, request, facts, key)
+}
+
+/// Whether the user that the request is about resembles none that exists, or once too often.
+fn resembles_none(node: &Node, request: &impl Request, facts: &Facts, key: Key) -> bool {
     let (rule, now) = (&node.policy.extensions, facts.now);
-    if rule.methods & facts.method == 0 || standing.trusted(now) || standing.graced(now) {
-        return false;
-    }
     let (user, domain) = judged(request, facts);
     let Some(user) = user else { return false };
     let domain = domain.unwrap_or_default();

@@ -44,7 +44,7 @@ pub fn explain(rpc: &mut Rpc<'_>) {
         muted: false,
         feed: lists.feed.map(|place| place.feed),
     };
-    let preview = &mut Preview(node.meters(key, now));
+    let preview = &mut Preview(node.meters(&key, now));
     let decision = decide(&node.policy, &facts, &standing, preview);
     let mut reply = rpc.structure();
     reply
@@ -210,7 +210,7 @@ fn state(node: &Node, reply: &mut RpcStruct<'_>, standing: &Standing, key: Key, 
 
 /// Each limit, and how much of it is used.
 fn limits(node: &Node, reply: &mut RpcStruct<'_>, key: Key, now: Now) {
-    let meters = node.meters(key, now);
+    let meters = node.meters(&key, now);
     let mut limits = reply.list(c"limits");
     for (index, limit) in node.policy.limits.iter().enumerate() {
         limits

@@ -10,6 +10,7 @@ use crate::cidr::{Prefix, PrefixMap, Run};
 use crate::engine::facts::{Now, Standing};
 use crate::feed::Place;
 use crate::shared::snapshot::{Network, Section, Snapshot, Unread, View};
+use crate::source::Address;
 
 /// What a request is looked up in.
 const ASKED: [Section; 5] = [
@@ -66,12 +67,13 @@ impl Lists {
 
     /// What they say of an address now; with nothing published, after one load from shared memory.
     #[inline]
-    pub fn about(&self, address: IpAddr, now: Now, shadow: bool) -> Membership {
-        let look = |view: &View<'_>| self.look(view, address, now, shadow);
+    pub fn about(&self, address: impl Into<Address>, now: Now, shadow: bool) -> Membership {
+        let address = address.into();
+        let look = |view: &View<'_>| self.look(view, address.into(), now, shadow);
         match self.snapshot.read(&ASKED, look) {
             Ok(membership) => membership,
             Err(unread) => Membership {
-                listed: self.at_start.get(address).is_some(),
+                listed: !self.at_start.is_empty() && self.at_start.get(address.into()).is_some(),
                 unread: unread == Unread::Busy,
                 ..Membership::default()
             },
@@ -255,7 +257,9 @@ mod tests {
     }
 
     fn listed(lists: &Lists, address: &str) -> bool {
-        lists.about(address.parse().unwrap(), at(1), false).listed
+        lists
+            .about(address.parse::<IpAddr>().unwrap(), at(1), false)
+            .listed
     }
 
     #[test]
@@ -297,7 +301,7 @@ mod tests {
         let networks = [network("10.0.0.0/8", FOREVER), network("10.1.0.0/16", 5)];
         let mut writer = lists.snapshot.writer();
         put(&mut writer, Section::Bans, network_words(networks.iter()));
-        let address = "10.1.2.3".parse().unwrap();
+        let address: IpAddr = "10.1.2.3".parse().unwrap();
         let ban = |ms| lists.about(address, at(ms), false).ban;
         assert_eq!((ban(4), ban(5)), (Some(networks[1]), Some(networks[0])));
         let prefix: Prefix = "10.1.0.0/16".parse().unwrap();

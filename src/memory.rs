@@ -5,19 +5,18 @@
 //! thread, so nothing here is ever written by two; atomics say so to the compiler at no cost, where a
 //! thread's own variable costs two calls for each check.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::engine::verdict::{Reason, Verdict};
 use crate::kamailio::Message;
 use crate::shared::ledger::Key;
-use crate::source::Source;
+use crate::source::{Address, Source};
 
 /// A decision of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
     /// The address that was asked about.
-    pub address: IpAddr,
+    pub address: Address,
     /// Its source.
     pub key: Key,
     /// What the script was answered.
@@ -34,26 +33,29 @@ const ADDRESSES: usize = 4;
 /// The message that was last checked.
 static MESSAGE: AtomicU64 = AtomicU64::new(0);
 /// The decisions about it in a ring.
-static DECISIONS: [Place; ADDRESSES] = [const { Place::EMPTY }; ADDRESSES];
+static DECISIONS: [Place; ADDRESSES] = [const { Place::empty() }; ADDRESSES];
 /// Where the next one goes.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// Where a [`Last`] is kept: its five small numbers in one word, of which 0 is none; source, hash, address.
+/// Where a [`Last`] is kept: its four small numbers in one word, of which 0 is none; source, hash, address.
 struct Place([AtomicU64; 6]);
 
 impl Place {
-    const EMPTY: Place = Place([const { AtomicU64::new(0) }; 6]);
+    const fn empty() -> Place {
+        Place([const { AtomicU64::new(0) }; 6])
+    }
 
+    #[inline]
     fn write(&self, last: &Last) {
         let Last { address, key, .. } = last;
-        let (source, address_bits) = (key.source.bits(), bits(*address));
+        let (source, address) = (key.source.bits(), address.bits());
         let small = u64::from_le_bytes([
             last.code as u8,
             last.verdict as u8,
             last.reason.number(),
             key.source.length(),
-            u8::from(address.is_ipv4()),
             1,
+            0,
             0,
             0,
         ]);
@@ -62,8 +64,8 @@ impl Place {
             (source >> 64) as u64,
             source as u64,
             key.hash,
-            (address_bits >> 64) as u64,
-            address_bits as u64,
+            (address >> 64) as u64,
+            address as u64,
         ];
         for (place, word) in self.0.iter().zip(words) {
             place.store(word, Relaxed);
@@ -72,16 +74,12 @@ impl Place {
 
     fn read(&self) -> Option<Last> {
         let words = self.0.each_ref().map(|word| word.load(Relaxed));
-        let [code, verdict, reason, length, ipv4, 1, ..] = words[0].to_le_bytes() else {
+        let [code, verdict, reason, length, 1, ..] = words[0].to_le_bytes() else {
             return None;
         };
         let wide = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
-        let address = Ipv6Addr::from(wide(words[4], words[5]));
         Some(Last {
-            address: match ipv4 {
-                0 => address.into(),
-                _ => IpAddr::V6(address).to_canonical(),
-            },
+            address: Address::from_bits(wide(words[4], words[5])),
             key: Key {
                 source: Source::from_parts(wide(words[1], words[2]), length),
                 hash: words[3],
@@ -96,18 +94,11 @@ impl Place {
     #[inline]
     fn answer(&self, source: Source) -> Option<i32> {
         let [small, high, low] = [0, 1, 2].map(|word: usize| self.0[word].load(Relaxed));
-        let [code, _, _, length, _, 1, ..] = small.to_le_bytes() else {
+        let [code, _, _, length, 1, ..] = small.to_le_bytes() else {
             return None;
         };
         let same = u128::from(high) << 64 | u128::from(low) == source.bits();
         (same && length == source.length()).then(|| i32::from(code.cast_signed()))
-    }
-}
-
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
-        IpAddr::V6(v6) => u128::from(v6),
     }
 }
 
@@ -124,6 +115,7 @@ pub fn remember(message: &Message<'_>, last: &Last) {
     remember_of(number(message), last);
 }
 
+#[inline]
 fn remember_of(message: u64, last: &Last) {
     if MESSAGE.load(Relaxed) != message {
         MESSAGE.store(message, Relaxed);
@@ -164,11 +156,11 @@ mod tests {
     use super::*;
 
     fn last(address: &str, verdict: Verdict) -> Last {
-        let address: IpAddr = address.parse().unwrap();
+        let address = Address::from(address.parse::<std::net::IpAddr>().unwrap());
         Last {
             address,
             key: Key {
-                source: Source::new(address, 64),
+                source: Source::of(address, 64),
                 hash: 0x0123_4567_89ab_cdef,
             },
             code: if verdict.denies() { 1 } else { verdict.code() },
@@ -181,12 +173,12 @@ mod tests {
     fn what_was_decided_is_read_back() {
         for address in ["192.0.2.1", "0.0.0.0", "2001:db8::9:1", "::"] {
             for verdict in [Verdict::AllowSpared, Verdict::DenyContent] {
-                let place = Place::EMPTY;
+                let place = Place::empty();
                 let known = last(address, verdict);
                 place.write(&known);
                 assert_eq!(place.read(), Some(known));
                 assert_eq!(place.answer(known.key.source), Some(known.code));
-                let other = Source::new("192.0.2.7".parse().unwrap(), 64);
+                let other = Source::of(Address::v4(7), 64);
                 assert_eq!(place.answer(other), None);
             }
         }
@@ -194,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_empty_place_knows_nobody() {
-        assert_eq!(Place::EMPTY.read(), None);
-        assert_eq!(Place::EMPTY.answer(Source::from_parts(0, 0)), None);
+        assert_eq!(Place::empty().read(), None);
+        assert_eq!(Place::empty().answer(Source::from_parts(0, 0)), None);
     }
 }

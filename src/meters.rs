@@ -16,11 +16,11 @@ pub struct SourceMeters<'a> {
     /// The node with the tables.
     pub node: &'a Node,
     /// Whose counters.
-    pub key: Key,
+    pub key: &'a Key,
     /// When.
     pub now: Now,
     /// Where the ledger keeps the source, if that is known already.
-    pub record: Option<Record>,
+    pub record: &'a Option<Record>,
 }
 
 impl SourceMeters<'_> {
@@ -28,12 +28,11 @@ impl SourceMeters<'_> {
     #[inline]
     fn hash(&self, limit: &Limit) -> u64 {
         let (v4, v6) = limit.per;
-        let wider = self.key.source.widened(v4, v6);
-        if wider == self.key.source {
-            self.key.hash
-        } else {
-            self.node.key_of(wider).hash
+        if v4 >= 32 && v6 >= self.node.policy.ipv6_prefix {
+            return self.key.hash;
         }
+        let wider = self.key.source.widened(v4, v6);
+        self.node.key_of(wider).hash
     }
 
     /// How much of a limit the source has used.
@@ -71,7 +70,7 @@ impl Rates for SourceMeters<'_> {
     }
 
     fn charge_ceiling(&mut self, quota: &Quota) -> bool {
-        let place = (self.key, self.record);
+        let place = (*self.key, *self.record);
         self.node.ledger.charge_ceiling(place, quota, self.now)
     }
 }
@@ -90,6 +89,6 @@ impl Rates for Preview<'_> {
 
     fn charge_ceiling(&mut self, quota: &Quota) -> bool {
         let SourceMeters { node, key, now, .. } = &self.0;
-        node.ledger.ceiling_level(*key, quota, *now) < quota.limit()
+        node.ledger.ceiling_level(**key, quota, *now) < quota.limit()
     }
 }

@@ -39,7 +39,7 @@ use crate::shared::rates::Rates;
 use crate::shared::statistics::{Count, Statistics};
 use crate::shared::status::Status;
 use crate::shared::words::Words;
-use crate::source::Source;
+use crate::source::{Address, Source};
 use crate::user_agents::UserAgents;
 
 /// How long the first reading of the fleet's keys may keep bans back, in milliseconds.
@@ -128,7 +128,7 @@ pub struct Node {
     /// Level of the line per state change.
     pub log_level: Level,
     keys: Keys,
-    own: OnceLock<Vec<IpAddr>>,
+    own: OnceLock<Vec<Address>>,
     process: &'static AtomicI32,
     statistics: Statistics,
     /// The clock at `mod_init`.
@@ -140,7 +140,8 @@ impl Node {
     /// The addresses that the server listens on, known once its sockets are open.
     pub fn set_own_addresses(&self, addresses: Vec<IpAddr>) {
         // A second call, as with `fork=no`, brings the same ones.
-        let _ = self.own.set(addresses);
+        let addresses = addresses.into_iter().map(Address::from);
+        let _ = self.own.set(addresses.collect());
     }
 
     /// The moment, for everything that this request or command does.
@@ -160,12 +161,13 @@ impl Node {
     }
 
     /// The source that an address belongs to, with its place in the tables.
-    #[inline]
-    pub fn key(&self, address: IpAddr) -> Key {
-        self.key_of(Source::new(address, self.policy.ipv6_prefix))
+    #[inline(always)]
+    pub fn key(&self, address: impl Into<Address>) -> Key {
+        self.key_of(Source::of(address.into(), self.policy.ipv6_prefix))
     }
 
     /// The place of a source.
+    #[inline(always)]
     pub fn key_of(&self, source: Source) -> Key {
         Key {
             source,
@@ -197,18 +199,21 @@ impl Node {
     }
 
     /// Whether the server listens on this address.
-    pub fn is_own(&self, address: IpAddr) -> bool {
-        self.own_addresses().contains(&address)
+    #[inline]
+    pub fn is_own(&self, address: impl Into<Address>) -> bool {
+        let own = self.own.get().map_or(&[][..], Vec::as_slice);
+        own.contains(&address.into())
     }
 
     /// The addresses that the server listens on; none before its sockets are open.
-    pub fn own_addresses(&self) -> &[IpAddr] {
-        self.own.get().map_or(&[], Vec::as_slice)
+    pub fn own_addresses(&self) -> Vec<IpAddr> {
+        let own = self.own.get().into_iter().flatten();
+        own.map(|address| IpAddr::from(*address)).collect()
     }
 
     /// What the lists say of an address.
     #[inline]
-    pub fn membership(&self, address: IpAddr, now: Now) -> Membership {
+    pub fn membership(&self, address: impl Into<Address>, now: Now) -> Membership {
         let membership = self.lists.about(address, now, self.status.shadow());
         if membership.unread {
             self.count(Count::Errors, 1);
@@ -288,12 +293,13 @@ impl Node {
     }
 
     /// The counters of one source.
-    pub fn meters(&self, key: Key, now: Now) -> SourceMeters<'_> {
+    #[inline]
+    pub fn meters<'a>(&'a self, key: &'a Key, now: Now) -> SourceMeters<'a> {
         SourceMeters {
             node: self,
             key,
             now,
-            record: None,
+            record: &None,
         }
     }
 }

@@ -110,7 +110,7 @@ pub fn offended(node: &Node, request: &impl Request, now: Now, report: Report<'_
     let address = request.source_ip();
     let key = node.key(address);
     let lists = node.membership(address, now);
-    let mut facts = facts(node, request, (address, key), now, &lists);
+    let mut facts = facts(node, request, &(address.into(), key), now, &lists);
     // Credentials that answer our challenge came from who received it.
     facts.validated |= report.reason == Reason::AUTH;
     let before = node.ledger.standing(key, facts.now);
@@ -167,7 +167,7 @@ pub fn struck(
         reason,
         user_strikes,
     };
-    let meters = &mut node.meters(key, facts.now);
+    let meters = &mut node.meters(&key, facts.now);
     let decision = decide_offence(&node.policy, facts, &standing, reported, meters);
     apply(node, request, facts, (address, key), &standing, decision)
 }

@@ -170,7 +170,7 @@ pub fn lift_quietly(node: &Node, key: Key, now: Now) -> bool {
         .ledger
         .unban(key, now, now.after(node.policy.unban_grace));
     if lifted {
-        node.meters(key, now).forget();
+        node.meters(&key, now).forget();
         node.ledger.forget_denials(key);
         node.count(Count::Unbans, u64::from(banned));
     }

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 
 use crate::engine::policy::method_bit;
+use crate::source::Address;
 
 /// The most bytes that [`headers`] looks at, and so the bound of its cost.
 pub const HEADER_SCAN_MAX: usize = 8192;
@@ -20,6 +21,11 @@ pub const HEADER_SCAN_MAX: usize = 8192;
 pub trait Request {
     /// The address that the datagram or connection came from; a mapped IPv4 address as IPv4.
     fn source_ip(&self) -> IpAddr;
+
+    /// The same as a number.
+    fn source_address(&self) -> Address {
+        self.source_ip().into()
+    }
 
     /// Whether a handshake has shown that the sender receives at the source address.
     fn is_validated(&self) -> bool;

@@ -16,6 +16,7 @@ use crate::orders;
 use crate::request::Request;
 use crate::shared::events::{Event, Kind, Text};
 use crate::shared::statistics::Count;
+use crate::source::Address;
 
 /// Returned on success, and where there is nothing to decide about.
 pub const YES: i32 = 1;
@@ -114,18 +115,22 @@ pub fn sec_count(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
 /// The address that a function is about, and whether the script named another one than the
 /// source. What cannot be read falls back to the source and is told to the operator, so that a
 /// missing header is no way around.
-pub fn address(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> (IpAddr, bool) {
-    let source = message.source_ip();
-    let text = match args.first() {
-        None | Some(Arg::Default) => return (source, false),
-        Some(arg) => arg.text().trim_ascii(),
-    };
+#[inline(always)]
+pub fn address(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> (Address, bool) {
+    match args.first() {
+        None | Some(Arg::Default) => (message.source_address(), false),
+        Some(given) => named_address(node, message, *given),
+    }
+}
+
+fn named_address(node: &Node, message: &Message<'_>, given: Arg<'_>) -> (Address, bool) {
+    let (source, text) = (message.source_address(), given.text().trim_ascii());
     let unbracketed = text
         .strip_prefix(b"[")
         .and_then(|rest| rest.strip_suffix(b"]"));
     let parsed = std::str::from_utf8(unbracketed.unwrap_or(text)).ok();
-    match parsed.and_then(|text| text.parse::<IpAddr>().ok()) {
-        Some(given) => (given.to_canonical(), given.to_canonical() != source),
+    match parsed.and_then(|text| text.parse::<Address>().ok()) {
+        Some(given) => (given, given != source),
         None => {
             let key = node.key(source);
             let text = Text::new(text);
@@ -146,7 +151,7 @@ fn target(node: &Node, message: &Message<'_>, args: &[Arg<'_>]) -> Target {
         .filter(|text| text.contains('/'));
     match prefix.map(|text| networks::target(text, node.policy.ipv6_prefix)) {
         Some(Ok(target)) => target,
-        _ => Target::Address(address(node, message, args).0),
+        _ => Target::Address(address(node, message, args).0.into()),
     }
 }
 

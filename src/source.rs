@@ -6,10 +6,69 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// Bits of an IPv4 address in the 128-bit form `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 const MAPPED: u128 = 0xffff_0000_0000;
+
+/// An IP address as a number of 128 bits, IPv4 mapped: what is compared and looked up, in a register and
+/// not in the bytes of an [`IpAddr`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(u128);
+
+impl Address {
+    /// The IPv4 address with these bits.
+    #[inline]
+    pub fn v4(bits: u32) -> Address {
+        Address(MAPPED | u128::from(bits))
+    }
+
+    /// The address with these bits; a mapped IPv4 address is IPv4.
+    #[inline]
+    pub fn from_bits(bits: u128) -> Address {
+        Address(bits)
+    }
+
+    /// Its bits.
+    #[inline]
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+
+    #[inline]
+    fn is_ipv4(self) -> bool {
+        self.0 >> 32 == MAPPED >> 32
+    }
+}
+
+impl From<IpAddr> for Address {
+    #[inline]
+    fn from(address: IpAddr) -> Address {
+        match address {
+            IpAddr::V4(v4) => Address::v4(v4.into()),
+            IpAddr::V6(v6) => Address(v6.into()),
+        }
+    }
+}
+
+/// Either family, as [`IpAddr`] is read.
+impl FromStr for Address {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Address, AddrParseError> {
+        match text.parse::<Ipv4Addr>() {
+            Ok(v4) => Ok(Address::v4(v4.into())),
+            Err(_) => text.parse::<Ipv6Addr>().map(|v6| Address(v6.into())),
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> IpAddr {
+        Ipv6Addr::from(address.0).to_canonical()
+    }
+}
 
 /// An address, or a prefix, as one comparable key: 128 bits (IPv4 mapped) and a prefix length
 /// counted in those 128 bits. Host bits are always zero.
@@ -23,16 +82,19 @@ impl Source {
     /// The source that `address` belongs to. `ipv6_prefix` (1…128) is the length at which IPv6
     /// addresses are taken together; a mapped IPv4 address is IPv4.
     pub fn new(address: IpAddr, ipv6_prefix: u8) -> Source {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Source {
-                bits: MAPPED | u128::from(u32::from(v4)),
-                length: 128,
-            },
-            IpAddr::V6(v6) => Source {
-                bits: u128::from(v6),
-                length: 128,
-            }
-            .widened(0, ipv6_prefix),
+        Source::of(address.into(), ipv6_prefix)
+    }
+
+    /// The same of an address as a number.
+    #[inline]
+    pub fn of(address: Address, ipv6_prefix: u8) -> Source {
+        let whole = Source {
+            bits: address.0,
+            length: 128,
+        };
+        match address.is_ipv4() {
+            true => whole,
+            false => whole.widened(0, ipv6_prefix),
         }
     }
 
@@ -120,6 +182,20 @@ mod tests {
         assert_eq!(source("192.0.2.1"), source("::ffff:192.0.2.1"));
         assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
         assert_eq!(source("192.0.2.1").to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn an_address_is_itself_again() {
+        for text in ["192.0.2.1", "0.0.0.0", "2001:db8::9", "::", "::1"] {
+            let address: IpAddr = text.parse().unwrap();
+            assert_eq!(IpAddr::from(Address::from(address)), address);
+            assert_eq!(text.parse(), Ok(Address::from(address)));
+        }
+        let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
+        assert_eq!(Address::from(mapped), Address::v4(0xc000_0207));
+        for text in ["", "1.2.3", "1.2.3.4.5", "1.2.3.400", "::g", "01.2.3.4"] {
+            assert!(text.parse::<Address>().is_err() && text.parse::<IpAddr>().is_err());
+        }
     }
 
     #[test]

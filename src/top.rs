@@ -20,6 +20,7 @@ const COUNT: i64 = 10;
 const OFFSET_MAX: i64 = 10_000;
 
 /// Writes down that a request was refused, or would have been.
+#[cold]
 pub fn note(
     node: &Node,
     place: (Key, Option<Record>),
@@ -27,14 +28,11 @@ pub fn note(
     decision: &Decision,
     shadow: bool,
 ) {
-    let denied = decision.verdict.denies();
-    let reason = match denied {
-        true => Some(decision.reason),
-        false => decision.shadowed,
-    };
-    if let Some(reason) = reason {
-        let shadow = shadow || !denied;
+    if decision.verdict.denies() {
+        let reason = decision.reason;
         node.ledger.count_denial(place, now, reason, shadow, chance);
+    } else if let Some(reason) = decision.shadowed {
+        node.ledger.count_denial(place, now, reason, true, chance);
     }
 }
 

@@ -56,11 +56,11 @@ pub fn of(node: &Node, now: Now) -> Vec<Barred> {
 }
 
 fn own(node: &Node) -> impl Iterator<Item = Prefix> {
-    let whole = |address: &std::net::IpAddr| {
+    let whole = |address: std::net::IpAddr| {
         let length = if address.is_ipv4() { 32 } else { 128 };
-        Prefix::new(*address, length).ok()
+        Prefix::new(address, length).ok()
     };
-    node.own_addresses().iter().filter_map(whole)
+    node.own_addresses().into_iter().filter_map(whole)
 }
 
 fn whitelisted(node: &Node, now: Now) -> Vec<Prefix> {

@@ -62,7 +62,7 @@ impl Feeds {
             state: node.feed_states.read(number),
         };
         Feeds {
-            guard: Arc::new(Guard::new(node.own_addresses())),
+            guard: Arc::new(Guard::new(&node.own_addresses())),
             feeds: node.feeds.list.iter().enumerate().map(followed).collect(),
             node,
             networks,

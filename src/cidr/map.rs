@@ -43,6 +43,7 @@ impl PrefixMap {
     }
 
     /// Whether no prefix is in it.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.v4_starts.is_empty() && self.v6_starts.is_empty()
     }

@@ -23,6 +23,7 @@ pub trait Rates {
 }
 
 /// Decides on a request.
+#[inline]
 pub fn decide(
     policy: &Policy,
     facts: &Facts,
@@ -45,32 +46,36 @@ pub fn decide(
         return answer(Verdict::DenyContent, Reason::AUTH);
     }
     let rule = facts.feed.and_then(|feed| policy.feeds.get(feed));
-    match rule.map(|rule| rule.action) {
+    let on_trial = match rule.map(|rule| rule.action) {
         // A strike is the caller's to add.
-        None | Some(FeedAction::Strike) => by_content_and_rate(policy, facts, standing, rates),
-        Some(FeedAction::Deny) => answer(Verdict::DenyContent, listed(facts)),
-        Some(FeedAction::Ban) => banned_by_feed(policy, facts, standing),
-        Some(FeedAction::Shadow) => Decision {
-            shadowed: Some(listed(facts)),
-            ..by_content_and_rate(policy, facts, standing, rates)
-        },
-    }
+        None | Some(FeedAction::Strike) => None,
+        Some(FeedAction::Deny) => return answer(Verdict::DenyContent, listed(facts)),
+        Some(FeedAction::Ban) => return banned_by_feed(policy, facts, standing),
+        Some(FeedAction::Shadow) => Some(listed(facts)),
+    };
+    by_content_and_rate(policy, facts, standing, rates, on_trial)
 }
 
-/// What the request says of itself, and how many there are.
+/// What the request says of itself, and how many there are; `shadowed` by a feed on trial.
+#[inline]
 fn by_content_and_rate(
     policy: &Policy,
     facts: &Facts,
     standing: &Standing,
     rates: &mut impl Rates,
+    shadowed: Option<Reason>,
 ) -> Decision {
-    if facts.scanner {
-        return answer(Verdict::DenyContent, Reason::AGENT);
+    let refusal = if facts.scanner {
+        answer(Verdict::DenyContent, Reason::AGENT)
+    } else if standing.trusted(facts.now) && !rates.charge_ceiling(&policy.trust_rate) {
+        answer(Verdict::DenyLimited, Reason::TRUST_RATE)
+    } else {
+        return limited(policy, facts, standing, rates, shadowed);
+    };
+    Decision {
+        shadowed,
+        ..refusal
     }
-    if standing.trusted(facts.now) && !rates.charge_ceiling(&policy.trust_rate) {
-        return answer(Verdict::DenyLimited, Reason::TRUST_RATE);
-    }
-    limited(policy, facts, standing, rates)
 }
 
 /// Whether anything but the sender counts: if not, nobody need look at what the request says.
@@ -224,14 +229,15 @@ fn whitelisted(
 }
 
 /// The ordinary limits, in their order; the first that is exceeded speaks.
+#[inline]
 fn limited(
     policy: &Policy,
     facts: &Facts,
     standing: &Standing,
     rates: &mut impl Rates,
+    mut shadowed: Option<Reason>,
 ) -> Decision {
     let trusted = standing.trusted(facts.now);
-    let mut shadowed = None;
     for (index, limit) in policy.limits.iter().enumerate() {
         let within = match limit.count {
             Count::Requests => trusted || rates.charge(index, limit),
@@ -330,6 +336,7 @@ fn offence(policy: &Policy, facts: &Facts, standing: &Standing, reason: Reason) 
 }
 
 /// Nothing speaks against it; whether it is its name that speaks for it.
+#[inline]
 fn allowed(policy: &Policy, facts: &Facts, standing: &Standing) -> Decision {
     match standing.look_up.exception(policy, facts.now, facts.shadow) {
         Exception::Spared => answer(Verdict::AllowSpared, Reason::RDNS),

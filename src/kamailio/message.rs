@@ -7,12 +7,13 @@
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ptr::NonNull;
 
 use super::{str, sys};
 use crate::engine::policy::METHODS;
 use crate::request::Request;
+use crate::source::Address;
 
 /// How a message came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,11 @@ impl<'a> Message<'a> {
 
 impl Request for Message<'_> {
     fn source_ip(&self) -> IpAddr {
+        self.source_address().into()
+    }
+
+    #[inline]
+    fn source_address(&self) -> Address {
         address(&self.msg().rcv.src_ip)
     }
 
@@ -242,19 +248,20 @@ impl<'a> Uri<'a> {
 }
 
 /// An address of the core.
-pub(super) fn address(address: &sys::ip_addr) -> IpAddr {
+#[inline]
+pub(super) fn address(address: &sys::ip_addr) -> Address {
     // SAFETY: All members of the union are plain bytes of the same sixteen.
-    let bytes = unsafe { address.u.addr };
-    if address.af == libc::AF_INET6 as u32 {
-        Ipv6Addr::from(bytes).to_canonical()
-    } else {
-        IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+    let (bytes, words) = unsafe { (address.u.addr, address.u.addr32) };
+    match address.af == libc::AF_INET6 as u32 {
+        true => Address::from_bits(u128::from_be_bytes(bytes)),
+        false => Address::v4(u32::from_be(words[0])),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     #[test]
     fn a_mapped_address_is_its_ipv4_address() {
@@ -265,7 +272,7 @@ mod tests {
             len: 16,
             u: union,
         };
-        assert_eq!(address(&six), "192.0.2.7".parse::<IpAddr>().unwrap());
+        assert_eq!(address(&six), Address::v4(0xc000_0207));
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&[192, 0, 2, 9]);
         let union = sys::ip_addr__bindgen_ty_1 { addr: bytes };
@@ -274,7 +281,7 @@ mod tests {
             len: 4,
             u: union,
         };
-        assert_eq!(address(&four), "192.0.2.9".parse::<IpAddr>().unwrap());
+        assert_eq!(address(&four), Address::v4(0xc000_0209));
     }
 
     #[test]

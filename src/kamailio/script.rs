@@ -85,6 +85,7 @@ pub struct Function {
 
 /// The host's table of functions.
 pub(super) fn table(functions: &[Function]) -> *mut sys::cmd_export_t {
+    let bare: [Shim2; MAX_TABLE] = entry::shim_table!(call0 as Shim2);
     let short: [Shim2; MAX_TABLE] = entry::shim_table!(call2 as Shim2);
     let long: [Shim3; MAX_TABLE] = entry::shim_table!(call3 as Shim3);
     let mut table: Vec<sys::cmd_export_t> = Vec::new();
@@ -92,7 +93,8 @@ pub(super) fn table(functions: &[Function]) -> *mut sys::cmd_export_t {
         for name in function.script {
             for count in function.args.clone() {
                 let pointer = match count {
-                    0..=2 => short[index] as *const c_void,
+                    0 => bare[index] as *const c_void,
+                    1..=2 => short[index] as *const c_void,
                     _ => long[index] as *const c_void,
                 };
                 table.push(sys::cmd_export_t {
@@ -122,6 +124,18 @@ pub(super) fn table(functions: &[Function]) -> *mut sys::cmd_export_t {
 type Shim2 = unsafe extern "C" fn(*mut sys::sip_msg, *mut c_char, *mut c_char) -> c_int;
 type Shim3 =
     unsafe extern "C" fn(*mut sys::sip_msg, *mut c_char, *mut c_char, *mut c_char) -> c_int;
+
+unsafe extern "C" fn call0<const I: usize>(
+    msg: *mut sys::sip_msg,
+    _: *mut c_char,
+    _: *mut c_char,
+) -> c_int {
+    guard(FALLBACK, || {
+        let function = entry::module().and_then(|module| module.functions.get(I));
+        // SAFETY: The core passes its current message.
+        function.map_or(FALLBACK, |function| unsafe { run(function.run, msg, &[]) })
+    })
+}
 
 unsafe extern "C" fn call2<const I: usize>(
     msg: *mut sys::sip_msg,

@@ -35,7 +35,7 @@ fn listening() -> Vec<IpAddr> {
         while !socket.is_null() {
             // SAFETY: `socket` is an element of the core's list.
             unsafe {
-                found.push(address(&*sys::sec_socket_address(socket)));
+                found.push(address(&*sys::sec_socket_address(socket)).into());
                 socket = sys::sec_socket_next(socket);
             }
         }

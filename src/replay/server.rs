@@ -144,9 +144,9 @@ impl Server {
     fn request(&mut self, request: &Captured<'_>) -> Decision {
         let (node, now, address) = (&self.node, self.now(), request.source_ip());
         let key = node.key(address);
-        let (place, lists) = ((address, key), node.membership(address, now));
-        let mut facts = facts(node, request, place, now, &lists);
-        let decision = judge(node, request, place, &mut facts, &lists);
+        let (place, lists) = ((address.into(), key), node.membership(address, now));
+        let mut facts = facts(node, request, &place, now, &lists);
+        let decision = judge(node, request, &place, &mut facts, &lists);
         self.findings.request(self.now_ns, key.source, &decision);
         if decision.change != Change::None {
             self.hear();

@@ -41,7 +41,7 @@ impl Keys {
     }
 
     /// The place of a source: all tables derive theirs from it.
-    #[inline]
+    #[inline(always)]
     pub fn source(&self, source: Source) -> u64 {
         // The upper half of a prefix has room for its length.
         let bits = source.bits() ^ u128::from(source.length()) << 64;

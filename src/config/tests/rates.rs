@@ -106,7 +106,7 @@ fn rates_written_badly_are_refused() {
         ),
         (
             "name=a;limit=3;window=2;count=requests,INVITE",
-            "joined by commas: INVITE, ACK",
+            "joined by commas: INVITE, CANCEL",
         ),
         (
             "name=a;limit=3;window=2;action=drop",

@@ -5,7 +5,8 @@
 
 use super::slot::{Meta, Slot, State, WORDS, Word};
 use super::{
-    BESIDE, Full, Key, LANES, Ledger, Relaxed, Update, denials, guesses, lookup, mutes, strikes,
+    AtomicU64, BESIDE, Full, Key, LANES, Ledger, Relaxed, Update, denials, guesses, lookup, mutes,
+    strikes,
 };
 use crate::engine::facts::{FOREVER, Now};
 use crate::engine::lookup::{Answer, LookUp};
@@ -87,13 +88,26 @@ impl Ledger {
         fetch_ahead(&self.tags[first / LANES]);
     }
 
+    /// Whether there is no record of an address with this hash, as the fingerprints say of nearly
+    /// everybody.
+    #[inline(always)]
+    pub(super) fn is_stranger(&self, hash: u64) -> bool {
+        let wanted = fingerprint(hash, None);
+        let mut tags = self.tags_of(hash).iter();
+        tags.all(|tags| !may_contain(tags.load(super::slot::TAG_READ), wanted))
+    }
+
+    #[inline(always)]
+    fn tags_of(&self, hash: u64) -> &'static [AtomicU64] {
+        &self.tags[self.first(hash) / LANES..][..self.ways.div_ceil(LANES)]
+    }
+
     /// Calls `visit` for each live record of this key.
     #[inline]
     pub(super) fn each(&self, key: Key, user: Option<u128>, mut visit: impl FnMut(&Slot, Meta)) {
         let wanted = fingerprint(key.hash, user);
         let first = self.first(key.hash);
-        let tags = &self.tags[first / LANES..][..self.ways.div_ceil(LANES)];
-        for (word, tags) in tags.iter().enumerate() {
+        for (word, tags) in self.tags_of(key.hash).iter().enumerate() {
             let tags = tags.load(super::slot::TAG_READ);
             if !may_contain(tags, wanted) {
                 continue;
@@ -307,6 +321,7 @@ fn named(known: LookUp) -> Option<u64> {
 
 /// 16 bits of the hash, never 0. A user's record has another one than its address, so that looking
 /// for the address does not stumble over its users.
+#[inline]
 fn fingerprint(hash: u64, user: Option<u128>) -> u16 {
     let own = (hash >> 16) as u16;
     let mixed = user.map_or(own, |user| own ^ (user as u16) ^ 0x5a5a);

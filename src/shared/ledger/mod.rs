@@ -151,18 +151,29 @@ impl Ledger {
     /// What is known of a source. Changes nothing.
     #[inline]
     pub fn standing(&self, key: Key, now: Now) -> Standing {
-        self.standing_and_record(key, now).0
+        let mut standing = Standing::default();
+        self.add_standing(&key, now, &mut standing);
+        standing
     }
 
-    /// The same, and where it is kept, for whoever changes it next.
-    #[inline]
-    pub fn standing_and_record(&self, key: Key, now: Now) -> (Standing, Option<Record>) {
-        let (mut standing, mut record) = (Standing::default(), None);
-        self.each(key, None, |slot, meta| {
-            self.merge(&mut standing, slot, meta, now);
+    /// Adds what is known of a source to a standing that says nothing yet. Where it is kept, for whoever
+    /// changes it next. In place and not as a value, because each copy of so large a thing costs as
+    /// much as the look at the table.
+    #[inline(always)]
+    pub fn add_standing(&self, key: &Key, now: Now, standing: &mut Standing) -> Option<Record> {
+        match self.is_stranger(key.hash) {
+            true => None,
+            false => self.add_records(key, now, standing),
+        }
+    }
+
+    fn add_records(&self, key: &Key, now: Now, standing: &mut Standing) -> Option<Record> {
+        let mut record = None;
+        self.each(*key, None, |slot, meta| {
+            self.merge(standing, slot, meta, now);
             record.get_or_insert(Record(*slot, meta));
         });
-        (standing, record)
+        record
     }
 
     /// Records a ban. A ban that already holds stays as it is unless `replace` says otherwise (an
