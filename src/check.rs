@@ -127,25 +127,32 @@ pub fn judge(
     if decision.verdict == Verdict::Allow
         && content::is_guess(node, request, facts, &standing, *key)
     {
-        let guess = Report {
-            reason: Reason::EXTENSION,
-            weight: node.policy.extensions.weight,
-            user: None,
-            name: content::judged(request, facts).0,
-        };
-        let struck = offences::struck(
-            node,
-            request,
-            facts,
-            ((*address).into(), *key),
-            lists,
-            guess,
-        );
-        let shadowed = decision.shadowed.or(struck.shadowed);
-        decision = Decision { shadowed, ..struck };
+        decision = guessed(node, request, place, facts, lists, decision);
     }
     settle(node, key, record, facts, &decision);
     decision
+}
+
+/// Strikes a source for a guess at an extension, in a request that would pass otherwise.
+#[cold]
+fn guessed(
+    node: &Node,
+    request: &impl Request,
+    (address, key): &(Address, Key),
+    facts: &Facts,
+    lists: &Membership,
+    decision: Decision,
+) -> Decision {
+    let guess = Report {
+        reason: Reason::EXTENSION,
+        weight: node.policy.extensions.weight,
+        user: None,
+        name: content::judged(request, facts).0,
+    };
+    let place = ((*address).into(), *key);
+    let struck = offences::struck(node, request, facts, place, lists, guess);
+    let shadowed = decision.shadowed.or(struck.shadowed);
+    Decision { shadowed, ..struck }
 }
 
 /// Counts a decision, and takes down who was refused.

@@ -218,11 +218,11 @@ pub fn route_type() -> i32 {
 
 // The core's methods are in the order of ours.
 const _: () = assert!(
-    sys::METHOD_INVITE as u32 == 1
-        && sys::METHOD_CANCEL as u32 == 1 << 1
-        && sys::METHOD_REGISTER as u32 == 1 << 5
-        && sys::METHOD_OPTIONS as u32 == 1 << 9
-        && sys::METHOD_PUBLISH as u32 == 1 << (METHODS.len() - 1)
+    sys::METHOD_INVITE == 1
+        && sys::METHOD_CANCEL == 1 << 1
+        && sys::METHOD_REGISTER == 1 << 5
+        && sys::METHOD_OPTIONS == 1 << 9
+        && sys::METHOD_PUBLISH == 1 << (METHODS.len() - 1)
 );
 
 /// What we want of a parsed URI.
