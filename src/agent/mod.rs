@@ -42,7 +42,7 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::Domain;
@@ -76,6 +76,10 @@ const SAVE_TICKS: u64 = 20;
 const EVENTS_AHEAD: usize = 4096;
 /// Records taken from the pipe at once.
 const BATCH: usize = 64;
+/// Batches after which everything else has its turn, however much there is in the pipe.
+const BATCHES: usize = 16;
+/// Batches at the end: more than a pipe holds, but not what is written for ever.
+const LAST_BATCHES: usize = 1024;
 
 /// What `tests/fuzz` feeds with bytes of anybody's making.
 #[cfg(fuzzing)]
@@ -207,13 +211,14 @@ impl Agent {
             tokio::select! {
                 ready = events.readable() => {
                     ready?;
-                    while self.take_events(&events) {}
+                    self.drain(&events, BATCHES);
+                    yield_now().await;
                 }
                 _ = ticks.tick() => self.tick()?,
                 _ = stop.recv() => break,
             }
         }
-        while self.take_events(&events) {}
+        self.drain(&events, LAST_BATCHES);
         self.journal.borrow_mut().flush(self.node.now());
         self.save_state();
         Ok(())
@@ -281,6 +286,15 @@ impl Agent {
             let feeds = Feeds::recover(self.node, self.networks.clone(), wanted);
             self.tasks.push(spawn_local(feeds.run()));
             self.reload = Some(sender);
+        }
+    }
+
+    /// Takes what is in the pipe, but no more than so many batches.
+    fn drain(&mut self, events: &pipe::Receiver, batches: usize) {
+        for _ in 0..batches {
+            if !self.take_events(events) {
+                break;
+            }
         }
     }
 
