@@ -95,6 +95,7 @@ fn work_guarded(node: &'static Node, supervisor: Pid) -> i32 {
 
 /// The agent's whole life, in its own process. The result is its exit status.
 fn work(node: &'static Node, supervisor: Pid) -> i32 {
+    follow_log(node);
     process::forget_signals();
     if !process::die_with(supervisor) {
         return 0;
@@ -127,6 +128,13 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
             1
         }
     }
+}
+
+/// Takes over what the supervisor knows of Kamailio's log: the configuration of the fork grows old,
+/// and its memory is not kept for us.
+fn follow_log(node: &Node) {
+    let (level, facility) = node.status.log();
+    log::keep(log::Settings { level, facility });
 }
 
 struct Agent {
@@ -335,6 +343,7 @@ impl Agent {
         let node = self.node;
         let now = node.now();
         node.status.beat(now);
+        follow_log(node);
         self.journal.borrow_mut().flush(now);
         if self.ticks.is_multiple_of(LEDGER_ROUND) {
             node.ledger.for_agent().sweep(now);

@@ -24,11 +24,12 @@ pub fn run(node: &'static Node) -> i32 {
     process::catch_stop();
     let server = process::parent_pid();
     let mut pause = PAUSES.0;
+    publish_log(node);
     while !over(server) {
         let started = Instant::now();
         let fate = match start_agent(node) {
             Ok(agent) => {
-                let fate = watch(agent, server);
+                let fate = watch(node, agent, server);
                 node.status.agent_ended();
                 process::forward_stop_to(None);
                 fate
@@ -49,7 +50,7 @@ pub fn run(node: &'static Node) -> i32 {
         log::warn(format_args!(
             "the agent {how}; it is started again in {seconds} s"
         ));
-        wait(pause, server);
+        wait(node, pause, server);
         pause = (pause * 2).min(PAUSES.1);
     }
     0
@@ -67,7 +68,7 @@ fn start_agent(node: &'static Node) -> std::io::Result<Pid> {
 }
 
 /// Follows the agent to its end.
-fn watch(agent: Pid, server: Pid) -> Fate {
+fn watch(node: &Node, agent: Pid, server: Pid) -> Fate {
     let mut deadline: Option<Instant> = None;
     loop {
         match process::fate(agent) {
@@ -81,20 +82,27 @@ fn watch(agent: Pid, server: Pid) -> Fate {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             process::kill(agent);
         }
-        look();
+        look(node);
     }
 }
 
-fn wait(pause: Duration, server: Pid) {
+fn wait(node: &Node, pause: Duration, server: Pid) {
     let end = Instant::now() + pause;
     while Instant::now() < end && !over(server) {
-        look();
+        look(node);
     }
 }
 
-fn look() {
+fn look(node: &Node) {
     process::follow_configuration();
+    publish_log(node);
     std::thread::sleep(LOOK);
+}
+
+/// Tells the agent, which has no part in Kamailio's configuration, what to log.
+fn publish_log(node: &Node) {
+    let settings = log::settings();
+    node.status.set_log(settings.level, settings.facility);
 }
 
 /// The server stops, or is gone without having said so.

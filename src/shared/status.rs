@@ -28,6 +28,7 @@ impl Status {
     const GARBAGE: usize = 10;
     const UNWRITTEN: usize = 11;
     const UNDER_WAY: usize = 12;
+    const LOG: usize = 13;
     /// Bits of a hash in the word of what is under way; the rest is a time.
     const ABOUT_BITS: u32 = 24;
     const ABOUT: u64 = (1 << Self::ABOUT_BITS) - 1;
@@ -62,6 +63,20 @@ impl Status {
     /// The agent has ended.
     pub fn agent_ended(&self) {
         self.words[Self::PULSE].store(0, Relaxed);
+    }
+
+    /// Level and facility of the log, as the supervisor follows them for the agent.
+    pub fn set_log(&self, level: i32, facility: i32) {
+        let (level, facility) = (level.cast_unsigned(), facility.cast_unsigned());
+        let word = u64::from(level) << 32 | u64::from(facility);
+        self.words[Self::LOG].store(word, Relaxed);
+    }
+
+    /// Level and facility of the log.
+    pub fn log(&self) -> (i32, i32) {
+        let word = self.words[Self::LOG].load(Relaxed);
+        let half = |word: u64| (word as u32).cast_signed();
+        (half(word >> 32), half(word))
     }
 
     /// The agent was given an order whose effect will show; what it is about, as a hash.
@@ -176,6 +191,15 @@ impl Status {
 mod tests {
     use super::*;
     use crate::shared::region::Region;
+
+    #[test]
+    fn the_settings_of_the_log_keep_their_sign() {
+        let status = Status::new(Region::new(Status::WORDS).unwrap().take(Status::WORDS));
+        for settings in [(-5, 24), (3, -1), (0, 0)] {
+            status.set_log(settings.0, settings.1);
+            assert_eq!(status.log(), settings);
+        }
+    }
 
     #[test]
     fn an_order_under_way_is_taken_back_once_and_soon() {
