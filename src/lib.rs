@@ -120,7 +120,8 @@
 //! * `agent/extensions.rs`: the names of extensions put together and published. `sets.rs`: those in
 //!   Redis.
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger and the books.
-//! * `agent/outbox.rs`: what this node changed, on its way to Redis.
+//! * `agent/outbox.rs`: what this node changed, on its way to Redis. `agent/waiting.rs`: whose turn it
+//!   is.
 //! * `agent/keys.rs`: the names and values of those keys.
 //! * `agent/evidence.rs`: who offended, taken down so that a ban can be explained.
 //! * `agent/rdns.rs`: reverse DNS, which ends the waiting of those who are held.

@@ -3,9 +3,12 @@
 
 mod host;
 
-use host::{Config, Kamailio, isolate, listed, verdict, wait_until};
+use std::collections::BTreeSet;
+
+use host::{Client, Config, Kamailio, Redis, isolate, listed, verdict, wait_until};
 use nix::sys::signal::Signal;
 
+const URL: &str = "redis://127.0.0.1:6379";
 const OFFENDER: &str = "198.51.100.7";
 
 /// Bans an address and waits for the line that only the agent writes.
@@ -86,4 +89,53 @@ fn the_level_of_the_log_is_followed_at_run_time() {
     server.signal(agent, Signal::SIGKILL);
     wait_until("another agent", || server.agent() != agent);
     ban(&server, OFFENDER);
+}
+
+#[test]
+fn what_only_shadow_mode_did_does_not_wait_for_redis() {
+    isolate();
+    let redis = Redis::start();
+    let config = Config::new().param("redis_url", URL);
+    let server = Kamailio::start(config.param("mode", "shadow"));
+    wait_until("the link", || server.stat("redis_up") == 1);
+    for number in 1..=20 {
+        ban(&server, &format!("198.51.100.{number}"));
+    }
+    let added = server.kamcmd(&["sec.whitelist_add", "203.0.113.1", "600"]);
+    added.expect("it adds");
+    wait_until("the entry alone to wait", || {
+        server.status("redis_unwritten") == "1"
+    });
+    server
+        .kamcmd(&["sec.mode", "enforce"])
+        .expect("it enforces");
+    wait_until("the entry in Redis", || {
+        redis.get("white_list:203.0.113.1").is_some()
+    });
+    assert!(redis.run::<Vec<String>>("KEYS ban:*").is_empty());
+}
+
+#[test]
+fn more_bans_than_the_ledger_holds_leave_their_last_ones_in_redis() {
+    isolate();
+    let config = Config::new().param("redis_url", URL);
+    let server = Kamailio::start(config.param("ledger_size", 1024));
+    let mut script = Client::udp("192.0.2.200");
+    for number in 0..4000 {
+        let offender = format!("10.0.{}.{}", number >> 8, number & 255);
+        // A whole bucket may be full of bans that count for more.
+        script.call("sec_ban", &[&offender, "600"]);
+    }
+    let held = listed(&server, "sec.bans");
+    assert!((500..=1024).contains(&held.len()), "{}", held.len());
+    let redis = Redis::start();
+    let bans = || {
+        let keys = redis.run::<Vec<String>>("KEYS ban:*").into_iter();
+        let addresses = keys.filter_map(|key| Some(key.strip_prefix("ban:")?.to_owned()));
+        addresses.collect::<BTreeSet<_>>()
+    };
+    wait_until("all of them in Redis", || bans() == held);
+    wait_until("nothing to wait", || {
+        server.status("redis_unwritten") == "0"
+    });
 }

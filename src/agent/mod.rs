@@ -32,6 +32,7 @@ mod sets;
 mod state;
 mod subscription;
 pub mod supervisor;
+mod waiting;
 
 use std::cell::RefCell;
 use std::io;
