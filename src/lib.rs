@@ -126,7 +126,8 @@
 //! * `agent/evidence.rs`: who offended, taken down so that a ban can be explained.
 //! * `agent/rdns.rs`: reverse DNS, which ends the waiting of those who are held.
 //!   `agent/names.rs`: the addresses of DNS names in the whitelist. `agent/resolver.rs`: the DNS client.
-//! * `agent/state.rs`: the file in which a node without Redis remembers.
+//! * `agent/state.rs`: the file in which a node without Redis remembers. `agent/remembered.rs`: its
+//!   lines.
 //!
 //! * `bin/sec-replay.rs`: a program for operators, which runs the rules over captured traffic.
 //!   `replay/mod.rs`: its course. It puts a `node` of its own together and needs no Kamailio.

@@ -26,6 +26,7 @@ mod networks;
 mod nft;
 mod outbox;
 mod rdns;
+mod remembered;
 mod replica;
 mod resolver;
 mod sets;
@@ -86,7 +87,7 @@ const LAST_BATCHES: usize = 1024;
 #[cfg(fuzzing)]
 pub mod fuzzed {
     pub use super::keys::{BanValue, Keys, Kind, Target};
-    pub use super::state::lines as state_lines;
+    pub use super::remembered::lines as state_lines;
 }
 
 /// [`work`], with a panic turned into an exit status: the supervisor starts a new agent.
@@ -229,7 +230,10 @@ impl Agent {
         }
         self.drain(&events, LAST_BATCHES);
         self.journal.borrow_mut().flush(self.node.now());
-        self.save_state();
+        if let Some(state) = &mut self.state {
+            let complaint = state.save_last(self.node, &self.networks).await;
+            complaint.into_iter().for_each(log::error);
+        }
         Ok(())
     }
 

@@ -29,6 +29,7 @@ impl Status {
     const UNWRITTEN: usize = 11;
     const UNDER_WAY: usize = 12;
     const LOG: usize = 13;
+    const STATE_SPARED: usize = 14;
     /// Bits of a hash in the word of what is under way; the rest is a time.
     const ABOUT_BITS: u32 = 24;
     const ABOUT: u64 = (1 << Self::ABOUT_BITS) - 1;
@@ -92,6 +93,11 @@ impl Status {
         word != 0 && word & Self::ABOUT == about & Self::ABOUT && age <= ms_max
     }
 
+    /// The last sign of life; 0 if the agent gave none yet, or has ended.
+    pub fn agent_beat(&self) -> u64 {
+        self.words[Self::PULSE].load(Relaxed)
+    }
+
     /// Milliseconds since the agent was last seen at work; `None` if it never was, or
     /// has ended.
     pub fn agent_silence_ms(&self, now: Now) -> Option<u64> {
@@ -148,6 +154,17 @@ impl Status {
     #[inline]
     pub fn loaded(&self) -> bool {
         self.words[Self::LOADED].load(Relaxed) != 0
+    }
+
+    /// What is in the place of the state file could neither be read nor be set aside: no agent may
+    /// write over it.
+    pub fn spare_state_file(&self) {
+        self.words[Self::STATE_SPARED].store(1, Relaxed);
+    }
+
+    /// Whether no agent may write the state file.
+    pub fn state_file_spared(&self) -> bool {
+        self.words[Self::STATE_SPARED].load(Relaxed) != 0
     }
 
     /// Redis answered: what is known of it is as old as that.
