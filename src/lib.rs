@@ -38,7 +38,7 @@
 //! | main | Kamailio | [`module`]: parameters, `mod_init` (the tables), `child_init` (the sockets, the supervisor) |
 //! | SIP workers, timers | Kamailio | `check`, `script`, `orders` |
 //! | those that answer commands | Kamailio | `commands`, `explain`, `orders`, statistics |
-//! | supervisor | Kamailio, at our request | `agent::supervisor`: forks the agent, starts it again when it dies |
+//! | supervisor | Kamailio, at our request | `agent::supervisor`: forks the agent, starts it again when it dies or hangs |
 //! | events | Kamailio, at our request, if the script has a route for them | `event_routes` |
 //! | agent | the supervisor | `agent`: journal, sweep, link to Redis |
 //!
@@ -104,6 +104,7 @@
 //! * `meters.rs`: the counters of one source. `memory.rs`: what was decided about this message.
 //! * `commands.rs`: the RPC commands. `listings.rs`: those that page. `report.rs`: `sec.status`.
 //! * `feeds.rs`: `sec.feeds`. `explain.rs`: `sec.explain`. `top.rs`: `sec.top`, and the book that it reads.
+//! * `faults.rs`: what goes wrong on purpose, in the build that tests need.
 //! * `event_routes.rs`: the process that runs the script's routes for bans and unbans.
 //! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
 //! * `agent/supervisor.rs`: its parent.
@@ -288,6 +289,8 @@ mod event_routes;
 #[cfg(not(loom))]
 mod explain;
 pub mod extension;
+#[cfg(all(feature = "fault-injection", not(loom)))]
+mod faults;
 pub mod feed;
 #[cfg(not(loom))]
 mod feeds;

@@ -4,8 +4,13 @@
 mod host;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
-use host::{Client, Config, Kamailio, Redis, isolate, listed, verdict, wait_until};
+use host::{
+    Callers, Client, Config, Kamailio, Redis, isolate, listed, verdict, wait_for_verdict,
+    wait_until,
+};
 use nix::sys::signal::Signal;
 
 const URL: &str = "redis://127.0.0.1:6379";
@@ -138,4 +143,103 @@ fn more_bans_than_the_ledger_holds_leave_their_last_ones_in_redis() {
     wait_until("nothing to wait", || {
         server.status("redis_unwritten") == "0"
     });
+}
+
+/// With everything that the agent has a task for.
+fn with_all_tasks(directory: &Path) -> Config {
+    let feed = directory.join("feed");
+    fs::write(&feed, "203.0.113.66\n").expect("the feed can be written");
+    let feed = format!("name=test;url=file://{}", feed.display());
+    let export = directory.join("export").display().to_string();
+    Config::new()
+        .panicking()
+        .param("redis_url", URL)
+        .param("rdns_trusted", "trusted.example.com")
+        // Nobody answers there.
+        .param("resolver", "127.0.0.1")
+        .param("whitelist", "friend.example.com")
+        .param("feed", &*feed)
+        .param("feed_export", &*export)
+        .param("nft_set", "table=inet filter;v4=none;v6=none6")
+}
+
+/// Bans and entries of all kinds; all of them, once Redis has them.
+fn fill(server: &Kamailio) -> [BTreeSet<String>; 2] {
+    let orders = [
+        ["sec.ban", OFFENDER, "600"],
+        ["sec.ban", "2001:db8:9::1", "600"],
+        ["sec.ban", "10.7.0.0/24", "600"],
+        ["sec.whitelist_add", "198.51.100.8", "600"],
+        ["sec.whitelist_add", "10.8.0.0/24", "600"],
+    ];
+    for order in orders {
+        server.kamcmd(&order).expect("it obeys");
+    }
+    wait_for_verdict("203.0.113.66", -5);
+    let all = || ["sec.bans", "sec.whitelist"].map(|command| listed(server, command));
+    wait_until("all of them", || all().map(|list| list.len()) == [3, 2]);
+    wait_until("Redis to know them", || {
+        server.stat("redis_up") == 1 && server.status("redis_unwritten") == "0"
+    });
+    all()
+}
+
+/// Has the agent panic there: nobody notices, nothing is lost, and there is another one.
+fn survives_a_panic_in(task: &str) {
+    isolate();
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let redis = Redis::start();
+    let server = Kamailio::start(with_all_tasks(directory.path()));
+    let before = fill(&server);
+    let callers = Callers::start();
+    let agent = server.agent();
+    let told = server.kamcmd(&["sec.test_panic", task]);
+    told.expect("it is told");
+    // Whether it dies before that or after: Redis has to know.
+    let meanwhile = "198.51.100.9";
+    let banned = server.kamcmd(&["sec.ban", meanwhile, "600"]);
+    banned.expect("it bans");
+    wait_until("the end of the agent", || {
+        server.log().contains("it is started again in 1 s")
+    });
+    callers.wait_for_answers();
+    wait_until("another agent", || server.agent() != agent);
+    wait_until("the ban in Redis", || {
+        redis.get(&format!("ban:{meanwhile}")).is_some()
+    });
+    ban(&server, "198.51.100.10");
+    callers.wait_for_answers();
+    callers.stop();
+    let mut bans = listed(&server, "sec.bans");
+    assert!(bans.remove(meanwhile) && bans.remove("198.51.100.10"));
+    assert_eq!([bans, listed(&server, "sec.whitelist")], before, "{task}");
+    for (source, code) in [(OFFENDER, -1), ("10.7.0.9", -1), ("10.8.0.9", 2)] {
+        assert_eq!(verdict(source), code, "{source}, {task}");
+    }
+    assert_eq!(verdict("203.0.113.66"), -5, "{task}");
+    assert_eq!(server.status("agent_restarts"), "1", "{task}");
+    let log = server.log();
+    let what = format!("on purpose, in {task}");
+    assert_eq!(log.matches(&what).count(), 1, "{log}");
+}
+
+#[test]
+fn a_panic_in_the_agents_loop_is_survived() {
+    for task in ["tick", "events"] {
+        survives_a_panic_in(task);
+    }
+}
+
+#[test]
+fn a_panic_in_what_talks_to_others_is_survived() {
+    for task in ["link", "rdns", "names", "feeds", "firewall"] {
+        survives_a_panic_in(task);
+    }
+}
+
+#[test]
+fn a_panic_in_what_keeps_lists_is_survived() {
+    for task in ["networks", "reload", "evidence", "extensions", "export"] {
+        survives_a_panic_in(task);
+    }
 }

@@ -147,7 +147,7 @@ struct Agent {
     /// Names in the static whitelist.
     wanted: watch::Receiver<Vec<Domain>>,
     /// Tasks that run as long as the agent does.
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
     /// To the link, if there is a fleet.
     link: Option<Sender<Event>>,
     /// The other end of that, until the link is started.
@@ -200,19 +200,7 @@ impl Agent {
         self.node.status.set_link(false);
         self.load_state();
         self.start_link();
-        self.tasks.extend([
-            spawn_local(self.networks.clone().publish()),
-            spawn_local(self.networks.clone().reload()),
-            spawn_local(evidence::follow(self.node)),
-            spawn_local(self.extensions.clone().run(self.networks.clone())),
-            spawn_local(
-                Names::recover(self.node, self.networks.clone(), self.wanted.clone()).run(),
-            ),
-        ]);
-        self.start_rdns();
-        self.start_feeds();
-        self.tasks.extend(metrics::start(self.node));
-        self.start_outlets();
+        self.start_tasks();
         let events = pipe::Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
@@ -235,6 +223,28 @@ impl Agent {
             complaint.into_iter().for_each(log::error);
         }
         Ok(())
+    }
+
+    fn start_tasks(&mut self) {
+        let networks = self.networks.clone();
+        self.start("networks", networks.clone().publish());
+        self.start("reload", networks.clone().reload());
+        self.start("evidence", evidence::follow(self.node));
+        self.start("extensions", self.extensions.clone().run(networks.clone()));
+        let names = Names::recover(self.node, networks, self.wanted.clone());
+        self.start("names", names.run());
+        self.start_rdns();
+        self.start_feeds();
+        let pushes = metrics::start(self.node).into_iter();
+        self.tasks.extend(pushes.map(|push| ("metrics", push)));
+        self.start_outlets();
+    }
+
+    /// Starts a task that runs as long as the agent does.
+    fn start(&mut self, name: &'static str, task: impl Future<Output = ()> + 'static) {
+        #[cfg(feature = "fault-injection")]
+        let task = crate::faults::task(name, task);
+        self.tasks.push((name, spawn_local(task)));
     }
 
     /// Remembers what the file says; once, because after that the ledger knows better.
@@ -269,18 +279,18 @@ impl Agent {
         let (journal, networks) = (Rc::clone(&self.journal), self.networks.clone());
         let extensions = self.extensions.clone();
         let link = Link::new(node, url, journal, events, networks, extensions);
-        self.tasks.push(spawn_local(link.run()));
+        self.start("link", link.run());
     }
 
     fn start_outlets(&mut self) {
         let outlets = &self.node.outlets;
         if let Some(path) = &outlets.file {
             let export = Export::new(self.node, path);
-            self.tasks.push(spawn_local(export.run()));
+            self.start("export", export.run());
         }
         if let Some(sets) = &outlets.sets {
             let firewall = Firewall::new(self.node, sets);
-            self.tasks.push(spawn_local(firewall.run()));
+            self.start("firewall", firewall.run());
         }
     }
 
@@ -288,7 +298,7 @@ impl Agent {
         if self.node.policy.rdns.asks {
             let (sender, holds) = channel(EVENTS_AHEAD);
             let rdns = Rdns::new(self.node, Rc::clone(&self.journal), holds);
-            self.tasks.push(spawn_local(rdns.run()));
+            self.start("rdns", rdns.run());
             self.holds = Some(sender);
         }
     }
@@ -297,7 +307,7 @@ impl Agent {
         if !self.node.feeds.list.is_empty() {
             let (sender, wanted) = channel(EVENTS_AHEAD);
             let feeds = Feeds::recover(self.node, self.networks.clone(), wanted);
-            self.tasks.push(spawn_local(feeds.run()));
+            self.start("feeds", feeds.run());
             self.reload = Some(sender);
         }
     }
@@ -319,6 +329,10 @@ impl Agent {
         };
         for record in buffer[..length].as_chunks::<RECORD>().0 {
             if let Some(event) = Event::decode(record) {
+                #[cfg(feature = "fault-injection")]
+                if crate::faults::obey(&event) {
+                    continue;
+                }
                 if let Some(feeds) = self.reload.as_ref().filter(|_| event.kind == Kind::Reload) {
                     // So many orders ahead of this one have asked for the same.
                     let _ = feeds.try_send(event);
@@ -342,9 +356,11 @@ impl Agent {
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        if self.tasks.iter().any(JoinHandle::is_finished) {
-            return Err(io::Error::other("a task has failed"));
+        if let Some((name, _)) = self.tasks.iter().find(|(_, task)| task.is_finished()) {
+            return Err(io::Error::other(format!("its task {name} has failed")));
         }
+        #[cfg(feature = "fault-injection")]
+        crate::faults::here("tick");
         let node = self.node;
         let now = node.now();
         node.status.beat(now);

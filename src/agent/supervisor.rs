@@ -1,5 +1,5 @@
 //! The supervisor: the one process of ours that Kamailio knows. It forks the agent, starts it again
-//! when it dies, and ends it when the server stops.
+//! when it dies or hangs, and ends it when the server stops.
 //!
 //! Runs in its own process from `child_init` of the main process to the end of the server. It has
 //! no thread, no network and no state: it must not die, because Kamailio stops when it does.
