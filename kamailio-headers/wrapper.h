@@ -54,6 +54,29 @@ static inline int sec_log_enabled(int level)
 	return is_printable(level);
 }
 
+/* With which level and facility this process logs lines of ours. */
+static inline int sec_log_level(void)
+{
+	return get_debug_level(LOG_MNAME, LOG_MNAME_LEN);
+}
+
+static inline int sec_log_facility(void)
+{
+	return get_debug_facility(LOG_MNAME, LOG_MNAME_LEN);
+}
+
+/*
+ * From now on with these. Both the configuration and what modules say of levels are out of reach of a
+ * process that Kamailio does not know: their memory may be gone, and a lock would die with us.
+ */
+static inline void sec_log_keep(int level, int facility)
+{
+	set_module_debug_level_cb(NULL);
+	set_module_debug_facility_cb(NULL);
+	set_local_debug_level(level);
+	set_local_debug_facility(facility);
+}
+
 static inline void sec_cfg_update(void)
 {
 	cfg_update();

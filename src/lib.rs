@@ -38,7 +38,7 @@
 //! | main | Kamailio | [`module`]: parameters, `mod_init` (the tables), `child_init` (the sockets, the supervisor) |
 //! | SIP workers, timers | Kamailio | `check`, `script`, `orders` |
 //! | those that answer commands | Kamailio | `commands`, `explain`, `orders`, statistics |
-//! | supervisor | Kamailio, at our request | `agent::supervisor`: forks the agent, starts it again when it dies |
+//! | supervisor | Kamailio, at our request | `agent::supervisor`: forks the agent, starts it again when it dies or hangs |
 //! | events | Kamailio, at our request, if the script has a route for them | `event_routes` |
 //! | agent | the supervisor | `agent`: journal, sweep, link to Redis |
 //!
@@ -104,6 +104,7 @@
 //! * `meters.rs`: the counters of one source. `memory.rs`: what was decided about this message.
 //! * `commands.rs`: the RPC commands. `listings.rs`: those that page. `report.rs`: `sec.status`.
 //! * `feeds.rs`: `sec.feeds`. `explain.rs`: `sec.explain`. `top.rs`: `sec.top`, and the book that it reads.
+//! * `faults.rs`: what goes wrong on purpose, in the build that tests need.
 //! * `event_routes.rs`: the process that runs the script's routes for bans and unbans.
 //! * `agent/mod.rs`: the agent's life: events in, ticks, sweeps.
 //! * `agent/supervisor.rs`: its parent.
@@ -120,12 +121,14 @@
 //! * `agent/extensions.rs`: the names of extensions put together and published. `sets.rs`: those in
 //!   Redis.
 //! * `agent/replica.rs`: what the keys in Redis say, taken over into the ledger and the books.
-//! * `agent/outbox.rs`: what this node changed, on its way to Redis.
+//! * `agent/outbox.rs`: what this node changed, on its way to Redis. `agent/waiting.rs`: whose turn it
+//!   is.
 //! * `agent/keys.rs`: the names and values of those keys.
 //! * `agent/evidence.rs`: who offended, taken down so that a ban can be explained.
 //! * `agent/rdns.rs`: reverse DNS, which ends the waiting of those who are held.
 //!   `agent/names.rs`: the addresses of DNS names in the whitelist. `agent/resolver.rs`: the DNS client.
-//! * `agent/state.rs`: the file in which a node without Redis remembers.
+//! * `agent/state.rs`: the file in which a node without Redis remembers. `agent/remembered.rs`: its
+//!   lines.
 //!
 //! * `bin/sec-replay.rs`: a program for operators, which runs the rules over captured traffic.
 //!   `replay/mod.rs`: its course. It puts a `node` of its own together and needs no Kamailio.
@@ -288,6 +291,8 @@ mod event_routes;
 #[cfg(not(loom))]
 mod explain;
 pub mod extension;
+#[cfg(all(feature = "fault-injection", not(loom)))]
+mod faults;
 pub mod feed;
 #[cfg(not(loom))]
 mod feeds;

@@ -9,8 +9,6 @@ use std::sync::{LazyLock, Mutex};
 
 use crate::config::{self, Config, Value};
 use crate::kamailio::process::Setup;
-#[cfg(feature = "fault-injection")]
-use crate::kamailio::{Arg, Message};
 use crate::kamailio::{
     Command, Function, Kind, Module, ParamValue, Rank, Reply, Statistic, Variables, log, process,
     sockets,
@@ -137,7 +135,7 @@ const FUNCTIONS: &[Function] = &[
         script: &["sec_test_panic"],
         args: 0..=1,
         kemi: &[("test_panic", &[])],
-        run: fail,
+        run: crate::faults::function,
     },
 ];
 
@@ -230,9 +228,9 @@ const COMMANDS: &[Command] = &[
     #[cfg(feature = "fault-injection")]
     Command {
         name: "sec.test_panic",
-        help: "sec.test_panic: panics on purpose",
+        help: "sec.test_panic [task]: panics on purpose, there or in a task of the agent",
         reply: Reply::One,
-        run: |_| panic!("on purpose, in a command"),
+        run: crate::faults::command,
     },
 ];
 
@@ -331,11 +329,6 @@ fn count_panic() {
     if let Some(node) = node() {
         node.count(Count::Panics, 1);
     }
-}
-
-#[cfg(feature = "fault-injection")]
-fn fail(_message: &Message<'_>, _args: &[Arg<'_>]) -> std::ffi::c_int {
-    panic!("on purpose, in a script function")
 }
 
 /// What the `modparam` lines have said so far; read when they are all known.

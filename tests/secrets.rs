@@ -184,15 +184,25 @@ fn the_password_is_not_shown_when_the_configuration_is_refused() {
         format!("redis://user:{PASSWORD}@"),
         format!("redis://user:{PASSWORD}#{PASSWORD}@127.0.0.1"),
         format!("rediss://:{PASSWORD}@[::1"),
+        format!("redis:user:{PASSWORD}@127.0.0.1"),
+        format!("redis://user:?{PASSWORD}@127.0.0.1:port"),
+        format!("redis+unix:///run/redis.sock?pass={PASSWORD}#"),
+        format!("redis+unix:///run/redis.sock?pass={PASSWORD}@{PASSWORD}&db=x"),
+        format!("redis+unix:///run/redis.sock?pass={PASSWORD}"),
         right.clone(),
     ] {
         let check = twice(&right, &wrong);
         assert!(check.log.contains("redis_url"), "{}", check.log);
         assert!(!check.log.contains(PASSWORD), "{}", check.log);
     }
-    let config = Config::new().param("redis_url", &*right);
-    let check = config.param("state_file", "/tmp/state").check();
-    assert!(!check.accepted && !check.log.contains(PASSWORD));
+    let socket = format!("redis+unix:///run/redis.sock?user=u&pass={PASSWORD}");
+    for url in [right, socket] {
+        let config = Config::new().param("state_file", "/tmp/state");
+        let check = config.param("redis_url", &*url).check();
+        assert!(!check.accepted, "{}", check.log);
+        assert!(check.log.contains("beside state_file"), "{}", check.log);
+        assert!(!check.log.contains(PASSWORD), "{}", check.log);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use host::{Client, Config, Kamailio, Request, isolate, verdict, wait_until};
+use host::{Client, Config, Kamailio, Launch, Request, isolate, user_of, verdict, wait_until};
 use nix::sys::signal::Signal;
 
 const OFFENDER: &str = "198.51.100.7";
@@ -155,6 +155,47 @@ fn a_file_that_makes_no_sense_is_set_aside() {
         );
         assert_eq!(verdict(OFFENDER), 1);
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_set_aside() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    // A server that is not root, so that there is something that it may not read.
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let file = directory.path().join("state");
+    let content = "sec-state 2\nban 198.51.100.7 0 never operator true old\nend 1\n";
+    fs::write(&file, content).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    let node = Kamailio::start(config(&file).launch(Launch::Daemon { user: "nobody" }));
+    let aside = file.with_extension("rejected");
+    wait_until("it to be set aside", || aside.exists());
+    assert_ne!(user_of(node.agent()), Some(0));
+    assert_eq!(verdict(OFFENDER), 1);
+    node.kamcmd(&["sec.ban", "198.51.100.8", "600"]).unwrap();
+    node.stop();
+    assert_eq!(fs::read_to_string(aside).unwrap(), content);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("198.51.100.8"), "{text}");
+}
+
+#[test]
+fn a_file_that_cannot_be_set_aside_is_never_written_over() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    fs::create_dir(file.with_extension("rejected")).unwrap();
+    fs::write(&file, "precious\n").unwrap();
+    let node = Kamailio::start(config(&file));
+    wait_until("the complaint", || node.log().contains("does not begin"));
+    node.kamcmd(&["sec.ban", OFFENDER, "600"]).unwrap();
+    // Nor by the next agent, which does not read it again.
+    let agent = node.agent();
+    node.signal(agent, Signal::SIGKILL);
+    wait_until("a new agent", || node.agent() != agent);
+    let log = node.stop();
+    assert_eq!(log.matches("cannot be set aside").count(), 1, "{log}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious\n");
 }
 
 #[test]

@@ -46,8 +46,10 @@ fn layer(module: &str) -> Option<Layer> {
         | "request" | "credentials" | "user_agents" => Layer::Pure,
         "kamailio" | "shared" => Layer::Border,
         "check" | "offences" | "content" | "directory" | "script" | "orders" | "networks"
-        | "commands" | "listings" | "explain" | "top" | "event_routes" | "lists" | "feeds"
-        | "node" | "meters" | "memory" | "files" | "report" | "agent" | "replay" => Layer::Glue,
+        | "commands" | "listings" | "explain" | "top" | "event_routes" | "faults" | "lists"
+        | "feeds" | "node" | "meters" | "memory" | "files" | "report" | "agent" | "replay" => {
+            Layer::Glue
+        }
         "lib" | "module" | "bin" => Layer::Face,
         _ => return None,
     })

@@ -138,7 +138,7 @@ impl Link {
                 _ = pings.tick() => {
                     self.ask_time(&mut connection).await?;
                     pinged += 1;
-                    if pinged.is_multiple_of(GATHER_PINGS) {
+                    if pinged.is_multiple_of(GATHER_PINGS) || self.outbox.has_forgotten() {
                         self.outbox.gather();
                     }
                     self.write(&mut connection).await?;

@@ -26,12 +26,14 @@ mod networks;
 mod nft;
 mod outbox;
 mod rdns;
+mod remembered;
 mod replica;
 mod resolver;
 mod sets;
 mod state;
 mod subscription;
 pub mod supervisor;
+mod waiting;
 
 use std::cell::RefCell;
 use std::io;
@@ -42,7 +44,7 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::Domain;
@@ -76,12 +78,16 @@ const SAVE_TICKS: u64 = 20;
 const EVENTS_AHEAD: usize = 4096;
 /// Records taken from the pipe at once.
 const BATCH: usize = 64;
+/// Batches after which everything else has its turn, however much there is in the pipe.
+const BATCHES: usize = 16;
+/// Batches at the end: more than a pipe holds, but not what is written for ever.
+const LAST_BATCHES: usize = 1024;
 
 /// What `tests/fuzz` feeds with bytes of anybody's making.
 #[cfg(fuzzing)]
 pub mod fuzzed {
     pub use super::keys::{BanValue, Keys, Kind, Target};
-    pub use super::state::lines as state_lines;
+    pub use super::remembered::lines as state_lines;
 }
 
 /// [`work`], with a panic turned into an exit status: the supervisor starts a new agent.
@@ -91,6 +97,7 @@ fn work_guarded(node: &'static Node, supervisor: Pid) -> i32 {
 
 /// The agent's whole life, in its own process. The result is its exit status.
 fn work(node: &'static Node, supervisor: Pid) -> i32 {
+    follow_log(node);
     process::forget_signals();
     if !process::die_with(supervisor) {
         return 0;
@@ -125,6 +132,13 @@ fn work(node: &'static Node, supervisor: Pid) -> i32 {
     }
 }
 
+/// Takes over what the supervisor knows of Kamailio's log: the configuration of the fork grows old,
+/// and its memory is not kept for us.
+fn follow_log(node: &Node) {
+    let (level, facility) = node.status.log();
+    log::keep(log::Settings { level, facility });
+}
+
 struct Agent {
     node: &'static Node,
     journal: Rc<RefCell<Journal>>,
@@ -133,7 +147,7 @@ struct Agent {
     /// Names in the static whitelist.
     wanted: watch::Receiver<Vec<Domain>>,
     /// Tasks that run as long as the agent does.
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
     /// To the link, if there is a fleet.
     link: Option<Sender<Event>>,
     /// The other end of that, until the link is started.
@@ -186,19 +200,7 @@ impl Agent {
         self.node.status.set_link(false);
         self.load_state();
         self.start_link();
-        self.tasks.extend([
-            spawn_local(self.networks.clone().publish()),
-            spawn_local(self.networks.clone().reload()),
-            spawn_local(evidence::follow(self.node)),
-            spawn_local(self.extensions.clone().run(self.networks.clone())),
-            spawn_local(
-                Names::recover(self.node, self.networks.clone(), self.wanted.clone()).run(),
-            ),
-        ]);
-        self.start_rdns();
-        self.start_feeds();
-        self.tasks.extend(metrics::start(self.node));
-        self.start_outlets();
+        self.start_tasks();
         let events = pipe::Receiver::from_owned_fd(self.node.events.reader()?)?;
         let mut stop = signal(SignalKind::terminate())?;
         let mut ticks = interval(TICK);
@@ -207,16 +209,42 @@ impl Agent {
             tokio::select! {
                 ready = events.readable() => {
                     ready?;
-                    while self.take_events(&events) {}
+                    self.drain(&events, BATCHES);
+                    yield_now().await;
                 }
                 _ = ticks.tick() => self.tick()?,
                 _ = stop.recv() => break,
             }
         }
-        while self.take_events(&events) {}
+        self.drain(&events, LAST_BATCHES);
         self.journal.borrow_mut().flush(self.node.now());
-        self.save_state();
+        if let Some(state) = &mut self.state {
+            let complaint = state.save_last(self.node, &self.networks).await;
+            complaint.into_iter().for_each(log::error);
+        }
         Ok(())
+    }
+
+    fn start_tasks(&mut self) {
+        let networks = self.networks.clone();
+        self.start("networks", networks.clone().publish());
+        self.start("reload", networks.clone().reload());
+        self.start("evidence", evidence::follow(self.node));
+        self.start("extensions", self.extensions.clone().run(networks.clone()));
+        let names = Names::recover(self.node, networks, self.wanted.clone());
+        self.start("names", names.run());
+        self.start_rdns();
+        self.start_feeds();
+        let pushes = metrics::start(self.node).into_iter();
+        self.tasks.extend(pushes.map(|push| ("metrics", push)));
+        self.start_outlets();
+    }
+
+    /// Starts a task that runs as long as the agent does.
+    fn start(&mut self, name: &'static str, task: impl Future<Output = ()> + 'static) {
+        #[cfg(feature = "fault-injection")]
+        let task = crate::faults::task(name, task);
+        self.tasks.push((name, spawn_local(task)));
     }
 
     /// Remembers what the file says; once, because after that the ledger knows better.
@@ -251,18 +279,18 @@ impl Agent {
         let (journal, networks) = (Rc::clone(&self.journal), self.networks.clone());
         let extensions = self.extensions.clone();
         let link = Link::new(node, url, journal, events, networks, extensions);
-        self.tasks.push(spawn_local(link.run()));
+        self.start("link", link.run());
     }
 
     fn start_outlets(&mut self) {
         let outlets = &self.node.outlets;
         if let Some(path) = &outlets.file {
             let export = Export::new(self.node, path);
-            self.tasks.push(spawn_local(export.run()));
+            self.start("export", export.run());
         }
         if let Some(sets) = &outlets.sets {
             let firewall = Firewall::new(self.node, sets);
-            self.tasks.push(spawn_local(firewall.run()));
+            self.start("firewall", firewall.run());
         }
     }
 
@@ -270,7 +298,7 @@ impl Agent {
         if self.node.policy.rdns.asks {
             let (sender, holds) = channel(EVENTS_AHEAD);
             let rdns = Rdns::new(self.node, Rc::clone(&self.journal), holds);
-            self.tasks.push(spawn_local(rdns.run()));
+            self.start("rdns", rdns.run());
             self.holds = Some(sender);
         }
     }
@@ -279,8 +307,17 @@ impl Agent {
         if !self.node.feeds.list.is_empty() {
             let (sender, wanted) = channel(EVENTS_AHEAD);
             let feeds = Feeds::recover(self.node, self.networks.clone(), wanted);
-            self.tasks.push(spawn_local(feeds.run()));
+            self.start("feeds", feeds.run());
             self.reload = Some(sender);
+        }
+    }
+
+    /// Takes what is in the pipe, but no more than so many batches.
+    fn drain(&mut self, events: &pipe::Receiver, batches: usize) {
+        for _ in 0..batches {
+            if !self.take_events(events) {
+                break;
+            }
         }
     }
 
@@ -292,6 +329,10 @@ impl Agent {
         };
         for record in buffer[..length].as_chunks::<RECORD>().0 {
             if let Some(event) = Event::decode(record) {
+                #[cfg(feature = "fault-injection")]
+                if crate::faults::obey(&event) {
+                    continue;
+                }
                 if let Some(feeds) = self.reload.as_ref().filter(|_| event.kind == Kind::Reload) {
                     // So many orders ahead of this one have asked for the same.
                     let _ = feeds.try_send(event);
@@ -315,12 +356,15 @@ impl Agent {
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        if self.tasks.iter().any(JoinHandle::is_finished) {
-            return Err(io::Error::other("a task has failed"));
+        if let Some((name, _)) = self.tasks.iter().find(|(_, task)| task.is_finished()) {
+            return Err(io::Error::other(format!("its task {name} has failed")));
         }
+        #[cfg(feature = "fault-injection")]
+        crate::faults::here("tick");
         let node = self.node;
         let now = node.now();
         node.status.beat(now);
+        follow_log(node);
         self.journal.borrow_mut().flush(now);
         if self.ticks.is_multiple_of(LEDGER_ROUND) {
             node.ledger.for_agent().sweep(now);

@@ -4,7 +4,7 @@
 //!
 //! Called by the agent's link. What cannot be written stays pending, for as long as it takes.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisError, RedisResult, Value};
@@ -13,6 +13,7 @@ use super::books::Books;
 use super::keys::{BanValue, EVENTS, Kind, NETWORKS};
 use super::networks::Networks;
 use super::replica::Replica;
+use super::waiting::Waiting;
 use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
 use crate::node::Node;
 use crate::shared::events::{Event, Kind as What};
@@ -33,7 +34,7 @@ const FRESH_MS: u64 = 3000;
 pub struct Outbox {
     node: &'static Node,
     networks: Networks,
-    waiting: BTreeSet<Source>,
+    waiting: Waiting,
     history: VecDeque<Event>,
     /// Keys by which the fleet has overruled this node: they are to be read again.
     overruled: Vec<Vec<u8>>,
@@ -45,14 +46,20 @@ impl Outbox {
         Outbox {
             node,
             networks,
-            waiting: BTreeSet::new(),
+            waiting: Waiting::new(node.ledger.capacity()),
             history: VecDeque::new(),
             overruled: Vec::new(),
         }
     }
 
-    /// Something happened here.
+    /// Something happened here. What shadow mode only would have done is nobody else's business.
     pub fn note(&mut self, event: Event) {
+        if event.kind == What::Mode && event.seconds == 0 {
+            self.gather();
+        }
+        if event.shadow {
+            return;
+        }
         if matches!(
             event.kind,
             What::Mute
@@ -66,7 +73,7 @@ impl Outbox {
             return;
         }
         self.add(event.source);
-        if matches!(event.kind, What::Ban | What::Unban | What::Revoke) && !event.shadow {
+        if matches!(event.kind, What::Ban | What::Unban | What::Revoke) {
             if self.history.len() == HISTORY_MAX {
                 self.history.pop_front();
                 self.node.count(Count::EventsDropped, 1);
@@ -77,13 +84,18 @@ impl Outbox {
 
     /// This source has something pending.
     pub fn add(&mut self, source: Source) {
-        self.waiting.insert(source);
+        self.waiting.add(source);
+    }
+
+    /// Whether so many have waited that the ledger has to say who they are.
+    pub fn has_forgotten(&self) -> bool {
+        self.waiting.has_forgotten()
     }
 
     /// Looks through the whole ledger for what is pending: after an outage, a restart, or events
     /// that were dropped.
     pub fn gather(&mut self) {
-        self.waiting.extend(self.node.ledger.all_pending());
+        self.waiting.gather(self.node.ledger.all_pending());
     }
 
     /// How many sources and networks wait.
@@ -103,13 +115,11 @@ impl Outbox {
         replica: &Replica,
     ) -> Result<(), RedisError> {
         while !self.node.status.shadow() {
-            let batch: Vec<Source> = std::iter::from_fn(|| self.waiting.pop_first())
-                .take(BATCH)
-                .collect();
+            let batch = self.waiting.take(BATCH);
             if !batch.is_empty() {
                 let outcome = self.write(connection, replica, &batch).await;
                 if let Err(error) = outcome {
-                    self.waiting.extend(batch);
+                    batch.into_iter().for_each(|source| self.add(source));
                     return Err(error);
                 }
                 continue;

@@ -2,30 +2,21 @@
 //! repeat offenders and trust, in a file that survives a restart.
 //!
 //! Called by the agent: read once after the start, written when something changed and at the end.
-//! The file is replaced as a whole and readable by its owner alone. One that cannot be understood,
-//! or that a newer version wrote, is set aside and reported; it never stops the server.
+//! The file is replaced as a whole and readable by its owner alone. One that cannot be read or
+//! understood, or that a newer version wrote, is set aside and reported; it never stops the server.
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+
+use tokio::sync::oneshot::{Receiver, channel, error::TryRecvError};
+use tokio::task::spawn_blocking;
 
 use super::networks::Networks;
-use crate::cidr::Prefix;
-use crate::engine::facts::{Ban, FOREVER, Now, Origin, Standing};
+use super::remembered::{parse, restore, wall_ms, write};
 use crate::files;
-use crate::networks::is_source;
 use crate::node::Node;
-use crate::shared::ledger::Maker;
-use crate::shared::snapshot::{Network, Section};
-use crate::source::Source;
 
-/// First line of the file. In version 2 a ban or a whitelist entry may be one of a network.
-const HEADER: &str = "sec-state 2";
-/// The first lines of files that are understood.
-const HEADERS: [&str; 2] = ["sec-state 1", HEADER];
-/// What stands for "without an end".
-const NEVER: &str = "never";
 /// Longest file that is read: 16 million addresses.
 const BYTES_MAX: usize = 1 << 30;
 
@@ -34,15 +25,21 @@ pub struct StateFile {
     path: PathBuf,
     /// What was last written.
     written: String,
+    /// What becomes of the text that a thread is writing: a disk may be slow, or hang.
+    writing: Option<Receiver<Outcome>>,
     /// What was last complained about.
     said: Option<String>,
 }
+
+/// A text, and whether it is in the file now.
+type Outcome = (String, io::Result<()>);
 
 impl StateFile {
     pub fn new(path: &str) -> StateFile {
         StateFile {
             path: path.into(),
             written: String::new(),
+            writing: None,
             said: None,
         }
     }
@@ -50,26 +47,22 @@ impl StateFile {
     /// Reads the file into the ledger and the books of networks. A sentence for the log; `Err` if it is a complaint.
     pub fn load(&self, node: &Node, networks: &Networks) -> Result<String, String> {
         let shown = self.path.display();
-        let text = match files::read(&self.path, BYTES_MAX) {
+        let lines = match files::read(&self.path, BYTES_MAX) {
             // A byte that is no text cannot be in a line of ours: the parser says which line it is.
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Ok(bytes) => parse(&String::from_utf8_lossy(&bytes))
+                .map_err(|problem| format!("is not used: {problem}")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(format!("{shown} is not there yet: nothing is remembered"));
             }
-            Err(error) => return Err(format!("{shown} cannot be read: {error}")),
+            Err(error) => Err(format!("cannot be read: {error}")),
         };
-        let lines = match parse(&text) {
-            Ok(lines) => lines,
-            Err(problem) => {
-                let aside = self.path.with_extension("rejected");
-                let moved = fs::rename(&self.path, &aside);
-                let where_to = match moved {
-                    Ok(()) => format!("it was set aside as {}", aside.display()),
-                    Err(error) => format!("and it cannot be set aside: {error}"),
-                };
-                return Err(format!("{shown} is not used: {problem}; {where_to}"));
-            }
-        };
+        let lines = lines.map_err(|problem| {
+            let where_to = set_aside(&self.path).unwrap_or_else(|error| {
+                node.status.spare_state_file();
+                format!("it cannot be set aside ({error}), so this server remembers nothing")
+            });
+            format!("{shown} {problem}; {where_to}")
+        })?;
         let (now, wall) = (node.now(), wall_ms());
         let known = lines
             .iter()
@@ -78,13 +71,63 @@ impl StateFile {
         Ok(format!("{known} entries were remembered from {shown}"))
     }
 
-    /// Writes the file if anything changed since the last time. A complaint, once.
+    /// Has the file written if anything changed since the last time. A complaint about that last
+    /// time, once.
     pub fn save(&mut self, node: &Node, networks: &Networks) -> Option<String> {
-        let text = write(node, networks, node.now(), wall_ms());
-        if text == self.written {
+        if node.status.state_file_spared() {
             return None;
         }
-        match files::replace(&self.path, text.as_bytes(), 0o600) {
+        let complaint = self.look();
+        if self.writing.is_none() {
+            self.begin(write(node, networks, node.now(), wall_ms()));
+        }
+        complaint
+    }
+
+    /// Writes what there is to write before this returns, after what is being written. A complaint,
+    /// once.
+    pub async fn save_last(&mut self, node: &Node, networks: &Networks) -> Option<String> {
+        if node.status.state_file_spared() {
+            return None;
+        }
+        self.wait().await;
+        self.begin(write(node, networks, node.now(), wall_ms()));
+        self.wait().await
+    }
+
+    /// Begins to write a text, unless it is in the file.
+    fn begin(&mut self, text: String) {
+        if text == self.written {
+            return;
+        }
+        let (sender, receiver) = channel();
+        let path = self.path.clone();
+        spawn_blocking(move || {
+            let outcome = files::replace(&path, text.as_bytes(), 0o600);
+            // An agent that ends does not wait for it.
+            let _ = sender.send((text, outcome));
+        });
+        self.writing = Some(receiver);
+    }
+
+    /// Looks whether the text is written.
+    fn look(&mut self) -> Option<String> {
+        match self.writing.as_mut()?.try_recv() {
+            Err(TryRecvError::Empty) => None,
+            outcome => self.ended(outcome.ok()),
+        }
+    }
+
+    /// Waits until the text is written.
+    async fn wait(&mut self) -> Option<String> {
+        let outcome = self.writing.as_mut()?.await;
+        self.ended(outcome.ok())
+    }
+
+    fn ended(&mut self, outcome: Option<Outcome>) -> Option<String> {
+        self.writing = None;
+        let (text, outcome) = outcome?;
+        match outcome {
             Ok(()) => {
                 self.written = text;
                 self.said = None;
@@ -100,293 +143,46 @@ impl StateFile {
     }
 }
 
-/// One line of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Line {
-    /// A ban: its beginning and end, count of earlier ones apart.
-    Ban {
-        source: Source,
-        since: u64,
-        until: u64,
-        origin: String,
-        validated: bool,
-        reason: String,
-    },
-    /// A time at an address: whitelist entry, cool-down, trust.
-    Time {
-        what: What,
-        source: Source,
-        until: u64,
-    },
-    /// Earlier bans.
-    Repeats {
-        source: Source,
-        until: u64,
-        count: u8,
-    },
-}
-
-impl Line {
-    /// Whom it is about, and when that ends.
-    fn about(&self) -> (Source, u64) {
-        match self {
-            Line::Ban { source, until, .. }
-            | Line::Time { source, until, .. }
-            | Line::Repeats { source, until, .. } => (*source, *until),
-        }
-    }
-}
-
-/// What a [`Line::Time`] is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Whitelist,
-    Cooldown,
-    Trust,
-}
-
-const TIMES: [(What, &str); 3] = [
-    (What::Whitelist, "whitelist"),
-    (What::Cooldown, "cooldown"),
-    (What::Trust, "trust"),
-];
-
-/// Reads all lines, or says what is wrong with the first that is not one.
-fn parse(text: &str) -> Result<Vec<Line>, String> {
-    let mut lines = text.lines();
-    match lines.next() {
-        Some(header) if HEADERS.contains(&header) => {}
-        Some(other) if other.starts_with("sec-state ") => {
-            return Err(format!("a newer version wrote it (\"{}\")", shown(other)));
-        }
-        _ => return Err("it does not begin as such a file does".into()),
-    }
-    let mut parsed = Vec::new();
-    for (number, line) in (2..).zip(lines) {
-        if let Some(count) = line.strip_prefix("end ") {
-            return match count.parse() == Ok(parsed.len()) {
-                true => Ok(parsed),
-                false => Err("it does not hold as many lines as it says".into()),
-            };
-        }
-        let read = parse_line(line).ok_or_else(|| format!("line {number}, \"{}\"", shown(line)))?;
-        parsed.push(read);
-    }
-    Err("its end is missing".into())
-}
-
-/// How many lines a file holds, or what is wrong with it: for `tests/fuzz`.
-#[cfg(fuzzing)]
-pub fn lines(text: &str) -> Result<usize, String> {
-    parse(text).map(|lines| lines.len())
-}
-
-fn shown(line: &str) -> String {
-    line.escape_debug().take(80).collect()
-}
-
-fn parse_line(line: &str) -> Option<Line> {
-    let (word, rest) = line.split_once(' ')?;
-    let (address, rest) = rest.split_once(' ')?;
-    let source = Prefix::parse(address).ok()?.0.source();
-    let end = |text: &str| {
-        if text == NEVER {
-            Some(u64::MAX)
-        } else {
-            text.parse().ok()
-        }
-    };
-    match word {
-        "ban" => {
-            let mut fields = rest.splitn(5, ' ');
-            Some(Line::Ban {
-                source,
-                since: fields.next()?.parse().ok()?,
-                until: end(fields.next()?)?,
-                origin: fields.next()?.into(),
-                validated: fields.next()?.parse().ok()?,
-                reason: fields.next()?.into(),
-            })
-        }
-        "repeats" => {
-            let (until, count) = rest.split_once(' ')?;
-            Some(Line::Repeats {
-                source,
-                until: end(until)?,
-                count: count.parse().ok()?,
-            })
-        }
-        _ => {
-            let (what, _) = *TIMES.iter().find(|(_, name)| *name == word)?;
-            Some(Line::Time {
-                what,
-                source,
-                until: end(rest)?,
-            })
-        }
-    }
-}
-
-/// Puts a line into the ledger or the books, unless its time is over. Whether it did.
-fn restore(node: &Node, networks: &Networks, line: &Line, now: Now, wall: u64) -> bool {
-    let ledger_time = |unix: u64| match unix {
-        u64::MAX => FOREVER,
-        unix => (now.ms() + unix.saturating_sub(wall)).min(FOREVER - 1),
-    };
-    let (source, until) = line.about();
-    let (key, until) = (node.key_of(source), ledger_time(until));
-    if until <= now.ms() {
-        return false;
-    }
-    let prefix = Prefix::of(source).filter(|p| !is_source(*p, node.policy.ipv6_prefix));
-    match line {
-        Line::Ban {
-            since,
-            origin,
-            validated,
-            reason,
-            ..
-        } => {
-            let ban = Ban {
-                since: now.ms().saturating_sub(wall.saturating_sub(*since)),
-                until,
-                reason: node.reason_from(reason),
-                origin: Origin::from_word(origin),
-                shadow: false,
-                validated: *validated,
-            };
-            match prefix {
-                Some(prefix) => restore_network(networks, Section::Bans, prefix, &ban),
-                None => node.ledger.ban(key, now, ban, false).is_ok(),
-            }
-        }
-        Line::Repeats { count, .. } => node.ledger.restore_repeats(key, now, until, *count).is_ok(),
-        Line::Time { what, .. } => match (what, prefix) {
-            (What::Whitelist, Some(prefix)) => {
-                let (since, origin) = (now.ms(), Origin::Operator);
-                let entry = Ban {
-                    since,
-                    until,
-                    origin,
-                    ..Ban::default()
-                };
-                restore_network(networks, Section::Whitelist, prefix, &entry)
-            }
-            (What::Whitelist, None) => {
-                let entry = node.ledger.whitelist(key, now, until, Origin::Operator);
-                entry.is_ok()
-            }
-            (What::Cooldown, _) => node.ledger.mirror_cooldown(key, now, until).is_ok(),
-            (What::Trust, _) => node.ledger.restore_trust(key, now, until).is_ok(),
-        },
-    }
-}
-
-/// Enters a network with what is known of its ban, or of its entry.
-fn restore_network(networks: &Networks, section: Section, prefix: Prefix, ban: &Ban) -> bool {
-    let network = Network {
-        prefix,
-        since: ban.since,
-        until: ban.until,
-        reason: ban.reason,
-        origin: ban.origin,
-        maker: Maker::default(),
-        shadow: false,
-        pending: false,
-    };
-    networks.change(|books| books.restore(section, network))
-}
-
-/// The whole file.
-fn write(node: &Node, networks: &Networks, now: Now, wall: u64) -> String {
-    let mut lines = Vec::new();
-    let clock = Clock { now, wall };
-    for (_, source, standing) in node.ledger.entries(0, now) {
-        lines_of(node, source, &standing, clock, &mut lines);
-    }
-    networks.look(|books| {
-        let holds = |network: &&Network| network.holds(now, false);
-        for network in books.bans.iter().filter(holds) {
-            let source = network.prefix.source();
-            lines.push(ban_line(node, source, &network.ban(), clock));
-        }
-        for network in books.whitelist.iter().filter(holds) {
-            let end = clock.end(network.until);
-            lines.push(format!("whitelist {} {end}", network.prefix));
-        }
-    });
-    let count = lines.len();
-    lines.insert(0, HEADER.into());
-    lines.push(format!("end {count}\n"));
-    lines.join("\n")
-}
-
-/// Ledger times in the file: milliseconds since 1970.
-#[derive(Clone, Copy)]
-struct Clock {
-    now: Now,
-    wall: u64,
-}
-
-impl Clock {
-    /// Whole seconds: the same entry is the same line whenever it is written.
-    fn unix(self, ms: u64) -> u64 {
-        (self.wall + ms).saturating_sub(self.now.ms()) / 1000 * 1000
-    }
-
-    fn end(self, ms: u64) -> String {
-        match ms {
-            FOREVER => NEVER.into(),
-            ms => self.unix(ms).to_string(),
-        }
-    }
-}
-
-fn ban_line(node: &Node, source: Source, ban: &Ban, clock: Clock) -> String {
-    format!(
-        "ban {source} {} {} {} {} {}",
-        clock.unix(ban.since),
-        clock.end(ban.until),
-        ban.origin.word(),
-        ban.validated,
-        node.reason_text(ban.reason)
-    )
-}
-
-fn lines_of(
-    node: &Node,
-    source: Source,
-    standing: &Standing,
-    clock: Clock,
-    lines: &mut Vec<String>,
-) {
-    let (now, ban) = (clock.now, &standing.ban);
-    if standing.banned(now, false) && !ban.shadow {
-        lines.push(ban_line(node, source, ban, clock));
-    }
-    if standing.repeats > 0 {
-        let until = clock.end(standing.repeats_until);
-        lines.push(format!("repeats {source} {until} {}", standing.repeats));
-    }
-    for (what, name) in TIMES {
-        let until = match what {
-            What::Whitelist => standing.whitelisted_until,
-            What::Cooldown => standing.cooldown_until,
-            What::Trust => standing.trusted_until,
-        };
-        if until > now.ms() {
-            lines.push(format!("{name} {source} {}", clock.end(until)));
-        }
-    }
-}
-
-fn wall_ms() -> u64 {
-    let wall = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
+/// Moves what is there out of the way of the next file. Where it is now.
+fn set_aside(path: &Path) -> io::Result<String> {
+    let aside = path.with_extension("rejected");
+    fs::rename(path, &aside)?;
+    Ok(format!("it was set aside as {}", aside.display()))
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use tokio::task::yield_now;
+
+    #[test]
+    fn a_disk_that_hangs_is_waited_for_by_one_thread_and_by_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut file = StateFile::new(path.to_str().unwrap());
+            // The disk that hangs: the only thread is busy.
+            let (release, held) = mpsc::channel::<()>();
+            spawn_blocking(move || held.recv());
+            file.begin("first".into());
+            for _ in 0..100 {
+                assert_eq!(file.look(), None);
+                assert!(file.writing.is_some() && !path.exists());
+                yield_now().await;
+            }
+            drop(release);
+            assert_eq!(file.wait().await, None);
+            assert_eq!(fs::read(&path).unwrap(), b"first");
+            file.begin("first".into());
+            assert!(file.writing.is_none(), "there is nothing to write");
+            file.begin("last".into());
+            assert_eq!(file.wait().await, None);
+            assert_eq!(fs::read(&path).unwrap(), b"last");
+        });
+    }
+}

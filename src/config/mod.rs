@@ -196,7 +196,10 @@ impl Config {
         let mut warnings: Vec<String> = (parameter.set)(self, given)?.into_iter().collect();
         if !parameter.repeatable {
             if self.is_given(parameter.name) {
-                let text = Shown(redis::without_password(text));
+                let text = Shown(match parameter.name {
+                    "redis_url" => redis::without_password(text),
+                    _ => text,
+                });
                 warnings.push(format!("{name}: given more than once; {text} counts"));
             }
             self.given.push(parameter.name);

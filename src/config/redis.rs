@@ -101,11 +101,14 @@ fn hidden(given: Given<'_>) -> Given<'_> {
     Given { text, ..given }
 }
 
-/// What follows the user and password of a URL; other texts as they are.
+/// A text without what may be a password in it if it is the address of a server: what stands before
+/// the last `@`, and behind the first `?`.
 pub(super) fn without_password(text: &str) -> &str {
-    let is_url = text.contains("://");
-    text.rsplit_once('@')
-        .map_or(text, |(_, host)| if is_url { host } else { text })
+    match (text.rfind('@'), text.find('?')) {
+        // One of them belongs to a password, and nobody knows which.
+        (Some(at), Some(query)) if query < at => "…",
+        (at, query) => &text[at.map_or(0, |at| at + 1)..query.unwrap_or(text.len())],
+    }
 }
 
 pub(super) fn set_whitelist_prefix(config: &mut Config, given: Given<'_>) -> Outcome {
@@ -178,6 +181,11 @@ mod tests {
             "http://x",
             "redis://",
             "redis://u:secret@h/abc",
+            "redis:u:secret@h",
+            "redis:u:sec?secret@h",
+            "redis+unix:/run/redis.sock?pass=secret",
+            "redis+unix:///run/redis.sock?db=x&pass=secret",
+            "redis+unix:///run/redis.sock?pass=p@secret#",
         ] {
             let error = set("redis_url", url).unwrap_err();
             assert!(
@@ -185,6 +193,25 @@ mod tests {
                 "{error}"
             );
             assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_what_cannot_be_a_password_is_shown() {
+        for (text, shown) in [
+            ("redis://127.0.0.1", "redis://127.0.0.1"),
+            ("redis://u:secret@h:1/2", "h:1/2"),
+            ("redis://u:s@cr@t@h:1/2", "h:1/2"),
+            ("redis:u:secret@h", "h"),
+            (
+                "redis+unix:///run/r.sock?pass=secret",
+                "redis+unix:///run/r.sock",
+            ),
+            ("redis+unix:///run/r.sock?pass=s@cret", "…"),
+            ("redis://u:s?cret@h", "…"),
+            ("redis://u:secret@h?pass=secret", "h"),
+        ] {
+            assert_eq!(super::without_password(text), shown);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Lines to Kamailio's own log, with its levels, prefix and facility.
 //!
-//! Called in every process of the server that Kamailio started, by one thread each. A SIP worker
+//! Called in every process of the server, by one thread each; in the agent after [`keep`]. A SIP worker
 //! logs only what is wrong with the configuration or the script, never one line per packet. The
 //! text is never used as a format, and control characters in it cannot forge a second line.
 
@@ -36,6 +36,29 @@ impl Level {
             3.. => Level::Debug,
         }
     }
+}
+
+/// What decides which lines a process writes, and how the system log files them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The core's `debug`, or what is said of this module alone.
+    pub level: i32,
+    /// The core's `log_facility`.
+    pub facility: i32,
+}
+
+/// What this process goes by; only where Kamailio's configuration is followed.
+pub fn settings() -> Settings {
+    // SAFETY: They read the configuration of this process, which Kamailio knows.
+    let (level, facility) = unsafe { (sys::sec_log_level(), sys::sec_log_facility()) };
+    Settings { level, facility }
+}
+
+/// From now on this process goes by these, and never looks into Kamailio's configuration: for one
+/// that does not follow it.
+pub fn keep(settings: Settings) {
+    // SAFETY: It sets variables of this process alone.
+    unsafe { sys::sec_log_keep(settings.level, settings.facility) };
 }
 
 /// Logs at level `ERR`.

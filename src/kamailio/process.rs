@@ -203,22 +203,25 @@ pub fn catch_stop() {
     }
 }
 
-/// Puts SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGUSR1 and SIGUSR2 back to the system's defaults, and
-/// ignores SIGPIPE: for a process that is not Kamailio's any more. Ends the process when a stop has
-/// come before: it was caught by the handler that is taken away here, and would be lost.
+/// Puts SIGTERM and SIGCHLD back to the system's defaults, and ignores what operators send to all of
+/// Kamailio's processes at once (SIGINT, SIGHUP, SIGUSR1, SIGUSR2) as well as SIGPIPE: for a process
+/// that is not Kamailio's any more. What it runs inherits that, so a Ctrl-C does not cut it short.
+/// Ends the process when a stop has come before: it was caught by the handler that is taken away
+/// here, and would be lost.
 pub fn forget_signals() {
-    let defaults = [
-        libc::SIGTERM,
+    for signal in [libc::SIGTERM, libc::SIGCHLD] {
+        set_handler(signal, libc::SIG_DFL);
+    }
+    let ignored = [
         libc::SIGINT,
-        libc::SIGCHLD,
         libc::SIGHUP,
         libc::SIGUSR1,
         libc::SIGUSR2,
+        libc::SIGPIPE,
     ];
-    for signal in defaults {
-        set_handler(signal, libc::SIG_DFL);
+    for signal in ignored {
+        set_handler(signal, libc::SIG_IGN);
     }
-    set_handler(libc::SIGPIPE, libc::SIG_IGN);
     FORWARD_TO.store(0, Ordering::Relaxed);
     if stopping() {
         exit(0);

@@ -28,6 +28,8 @@ impl Status {
     const GARBAGE: usize = 10;
     const UNWRITTEN: usize = 11;
     const UNDER_WAY: usize = 12;
+    const LOG: usize = 13;
+    const STATE_SPARED: usize = 14;
     /// Bits of a hash in the word of what is under way; the rest is a time.
     const ABOUT_BITS: u32 = 24;
     const ABOUT: u64 = (1 << Self::ABOUT_BITS) - 1;
@@ -64,6 +66,20 @@ impl Status {
         self.words[Self::PULSE].store(0, Relaxed);
     }
 
+    /// Level and facility of the log, as the supervisor follows them for the agent.
+    pub fn set_log(&self, level: i32, facility: i32) {
+        let (level, facility) = (level.cast_unsigned(), facility.cast_unsigned());
+        let word = u64::from(level) << 32 | u64::from(facility);
+        self.words[Self::LOG].store(word, Relaxed);
+    }
+
+    /// Level and facility of the log.
+    pub fn log(&self) -> (i32, i32) {
+        let word = self.words[Self::LOG].load(Relaxed);
+        let half = |word: u64| (word as u32).cast_signed();
+        (half(word >> 32), half(word))
+    }
+
     /// The agent was given an order whose effect will show; what it is about, as a hash.
     pub fn set_under_way(&self, about: u64, now: Now) {
         let word = now.ms() << Self::ABOUT_BITS | about & Self::ABOUT;
@@ -75,6 +91,11 @@ impl Status {
         let word = self.words[Self::UNDER_WAY].swap(0, Relaxed);
         let age = now.ms().saturating_sub(word >> Self::ABOUT_BITS);
         word != 0 && word & Self::ABOUT == about & Self::ABOUT && age <= ms_max
+    }
+
+    /// The last sign of life; 0 if the agent gave none yet, or has ended.
+    pub fn agent_beat(&self) -> u64 {
+        self.words[Self::PULSE].load(Relaxed)
     }
 
     /// Milliseconds since the agent was last seen at work; `None` if it never was, or
@@ -135,6 +156,17 @@ impl Status {
         self.words[Self::LOADED].load(Relaxed) != 0
     }
 
+    /// What is in the place of the state file could neither be read nor be set aside: no agent may
+    /// write over it.
+    pub fn spare_state_file(&self) {
+        self.words[Self::STATE_SPARED].store(1, Relaxed);
+    }
+
+    /// Whether no agent may write the state file.
+    pub fn state_file_spared(&self) -> bool {
+        self.words[Self::STATE_SPARED].load(Relaxed) != 0
+    }
+
     /// Redis answered: what is known of it is as old as that.
     pub fn contact(&self, now: Now) {
         self.words[Self::CONTACT].store(now.ms().max(1), Relaxed);
@@ -176,6 +208,15 @@ impl Status {
 mod tests {
     use super::*;
     use crate::shared::region::Region;
+
+    #[test]
+    fn the_settings_of_the_log_keep_their_sign() {
+        let status = Status::new(Region::new(Status::WORDS).unwrap().take(Status::WORDS));
+        for settings in [(-5, 24), (3, -1), (0, 0)] {
+            status.set_log(settings.0, settings.1);
+            assert_eq!(status.log(), settings);
+        }
+    }
 
     #[test]
     fn an_order_under_way_is_taken_back_once_and_soon() {

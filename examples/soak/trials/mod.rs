@@ -41,9 +41,10 @@ pub struct Trial {
 }
 
 /// All of them.
-pub const TRIALS: [Trial; 16] = [
+pub const TRIALS: [Trial; 17] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
+    processes::AGENT_HUNG,
     processes::AGENT_WITHOUT_MEMORY,
     processes::WORKER_KILLED,
     processes::END_WITH_EVERYTHING_HUNG,

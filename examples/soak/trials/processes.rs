@@ -9,7 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::Signal;
 
 use super::{Extent, Trial};
-use crate::host::{Callers, Client, Config, Kamailio, Redis, Request, SERVER, isolate, wait_until};
+use crate::host::{
+    Callers, Client, Config, Kamailio, PATIENCE, Redis, Request, SERVER, isolate, wait_until,
+};
 
 const URL: &str = "redis://127.0.0.1:6379";
 
@@ -23,6 +25,12 @@ pub const AGENT_STOPPED: Trial = Trial {
     done: "the agent stopped (SIGSTOP) while 1000 addresses are banned",
     expected: "calls go on, what the pipe cannot hold is counted, all bans reach Redis later",
     run: agent_stopped,
+};
+
+pub const AGENT_HUNG: Trial = Trial {
+    done: "the agent hangs for good, with a ban made meanwhile",
+    expected: "calls go on, it is killed after half a minute, and its successor writes the ban",
+    run: agent_hung,
 };
 
 pub const AGENT_WITHOUT_MEMORY: Trial = Trial {
@@ -104,6 +112,32 @@ fn agent_stopped(_: &Extent) -> String {
         "{dropped} events dropped and counted, 1000 bans in Redis; {}",
         callers.stop()
     )
+}
+
+fn agent_hung(_: &Extent) -> String {
+    isolate();
+    let redis = Redis::start();
+    let server = node(Config::new().workers(2));
+    let callers = Callers::start();
+    let agent = server.agent();
+    let start = Instant::now();
+    server.signal(agent, Signal::SIGSTOP);
+    server
+        .kamcmd(&["sec.ban", "203.0.113.1", "600"])
+        .expect("it bans");
+    // Longer than anything else may take: the supervisor has the same patience with an agent that is
+    // merely slow.
+    while server.log().matches("it is killed").count() == 0 {
+        callers.wait_for_answers();
+        assert!(start.elapsed() < 3 * PATIENCE, "nobody noticed");
+    }
+    let noticed = start.elapsed();
+    wait_until("another agent", || server.agent() != agent);
+    wait_until("the ban in Redis", || bans_in(&redis) == 1);
+    wait_until("the line in the log", || {
+        server.log().contains("sec: ban 203.0.113.1 ")
+    });
+    format!("killed after {} s; {}", noticed.as_secs(), callers.stop())
 }
 
 fn agent_without_memory(_: &Extent) -> String {
