@@ -40,8 +40,26 @@ pub struct Trial {
     pub run: fn(&Extent) -> String,
 }
 
-/// All of them.
-pub const TRIALS: [Trial; 16] = [
+/// Several faults, one after the other, at the same servers.
+pub struct Series {
+    /// What is done.
+    pub done: &'static str,
+    /// Does it, in a network of the calling thread's own, and says what was seen of each.
+    pub run: fn(&Extent) -> Vec<Row>,
+}
+
+/// One of them.
+pub struct Row {
+    pub done: String,
+    pub expected: String,
+    pub seen: String,
+}
+
+/// All of those.
+pub const SERIES: [Series; 1] = [outages::OUTAGES];
+
+/// All that are one fault.
+pub const TRIALS: [Trial; 15] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
     processes::AGENT_WITHOUT_MEMORY,
@@ -55,7 +73,6 @@ pub const TRIALS: [Trial; 16] = [
     floods::NETWORKS,
     names::SILENT,
     names::SLOW,
-    outages::OUTAGES,
     hostile::HOSTILE,
     wear::WEAR,
 ];
