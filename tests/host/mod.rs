@@ -34,7 +34,7 @@ mod web;
 
 use std::time::{Duration, Instant};
 
-pub use agreement::{listed, wait_until_they_agree};
+pub use agreement::{cools_down, listed, wait_until_they_agree};
 pub use callers::{Callers, Waits};
 pub use carbon::Carbon;
 pub use clock::Clock;

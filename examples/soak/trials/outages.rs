@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::{Extent, Row, Series};
 use crate::host::outage::{self, Fault};
 use crate::host::{
-    Callers, Client, Config, Kamailio, Outage, Request, SERVER, Waits, isolate, wait_until,
-    wait_until_they_agree,
+    Callers, Client, Config, Kamailio, Outage, Request, SERVER, Waits, cools_down, isolate,
+    wait_until, wait_until_they_agree,
 };
 
 const PORT: u16 = 6390;
@@ -121,8 +121,14 @@ impl Fleet {
         // It may be gone already, together with the server that had it.
         let lifted = self.a.kamcmd(&["sec.unban", &self.address(1)]);
         assert!(lifted.map_or_else(|fault| fault.code == 404, |_| true));
-        let codes = Client::udp(&self.address(5)).burst(40, &Request::call("sec_check", &[]));
+        let check = Request::call("sec_check", &[]);
+        let codes = Client::udp(&self.address(5)).burst(40, &check);
         assert!(codes.contains(&-2), "{codes:?}");
+        order(&self.a, "sec.whitelist_add", &self.address(6));
+        let mut abuser = Client::udp(&self.address(6));
+        wait_until("the entry to be revoked", || {
+            abuser.burst(400, &check).contains(&-2)
+        });
     }
 
     fn agree(&self, fault: &Fault, links: i64) {
@@ -133,7 +139,10 @@ impl Fleet {
         assert_eq!(again, fault.cuts, "{}: a new link to Redis", fault.name);
         wait_until_they_agree(&self.outage.redis, &self.a);
         wait_until_they_agree(&self.outage.redis, &self.b);
-        for (number, expected) in [(1, 1), (2, -1), (3, 2), (4, -1), (5, -1)] {
+        for node in [&self.a, &self.b] {
+            assert!(cools_down(node, &self.address(6)), "{}", fault.name);
+        }
+        for (number, expected) in [(1, 1), (2, -1), (3, 2), (4, -1), (5, -1), (6, -1)] {
             self.wait_for(&self.address(number), expected);
         }
     }
