@@ -91,6 +91,11 @@ fn a_slow_name_server_frees_no_offender() {
 }
 
 #[test]
+fn a_crowd_of_offenders_hides_no_trusted_host() {
+    run("name server that answers");
+}
+
+#[test]
 fn whatever_is_wrong_with_redis_customers_are_served_and_the_fleet_agrees() {
     let [redis] = &SERIES;
     let rows = (redis.run)(&SHORT);

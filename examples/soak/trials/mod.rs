@@ -59,7 +59,7 @@ pub struct Row {
 pub const SERIES: [Series; 1] = [outages::OUTAGES];
 
 /// All that are one fault.
-pub const TRIALS: [Trial; 15] = [
+pub const TRIALS: [Trial; 16] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
     processes::AGENT_WITHOUT_MEMORY,
@@ -73,6 +73,7 @@ pub const TRIALS: [Trial; 15] = [
     floods::NETWORKS,
     names::SILENT,
     names::SLOW,
+    names::ANSWERING,
     hostile::HOSTILE,
     wear::WEAR,
 ];
