@@ -71,6 +71,11 @@ fn forged_offenders_push_only_each_other_out() {
 }
 
 #[test]
+fn forged_packets_at_all_workers_push_nobody_out() {
+    run("datagrams at four workers");
+}
+
+#[test]
 fn more_bans_than_the_pipe_holds_all_reach_redis() {
     run("as many bans");
 }

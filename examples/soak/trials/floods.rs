@@ -13,11 +13,11 @@ const CHUNK: u32 = 1 << 16;
 /// Addresses of each kind that must be remembered whatever comes.
 const KEPT: u32 = 50;
 /// What a process may grow by: the allocator's own fragments.
-const MOST_KB: i64 = 1024;
+pub(super) const MOST_KB: i64 = 1024;
 
 pub const FORGED_IPV4: Trial = Trial {
     done: "a request from every address of an IPv4 /8",
-    expected: "no memory, no log line; bans, entries and offenders kept, honest sources denied: 0",
+    expected: "no memory, no log line; bans, entries, offenders and trust kept, honest sources denied: 0",
     run: |extent| forged(config(), "v4", extent.sources, 1),
 };
 
@@ -54,7 +54,7 @@ pub const NETWORKS: Trial = Trial {
 };
 
 /// A script that asks about so many sources for one request, and about the sender for another.
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let step = |name: &str, address: &str, question: &str| {
         format!(
             "if ($rU == \"{name}\") {{\n\
@@ -70,6 +70,8 @@ fn config() -> Config {
         + &step("v6", v6, check)
         + &step("ban", v4, "sec_ban(\"$var(ip)\", 600);")
         + "if ($rU == \"check\") {\n$var(rc) = sec_check();\n}\n\
+           if ($rU == \"flood\") {\nsec_check();\nexit;\n}\n\
+           if ($rU == \"login\") {\n$var(rc) = sec_auth_ok(\"anna\");\n}\n\
            if ($rU == \"transaction\") {\nt_newtran();\nt_reply(\"200\", \"OK\");\nexit;\n}\n\
            sl_send_reply(\"200\", \"rc $var(rc)\");\n";
     Config::new()
@@ -86,7 +88,7 @@ fn order(what: &str, start: u32, count: u32) -> Request {
         .header("X-Count", &count.to_string())
 }
 
-fn check() -> Request {
+pub(super) fn check() -> Request {
     Request::new("OPTIONS", &format!("sip:check@{SERVER}"))
 }
 
@@ -134,12 +136,12 @@ fn forged(config: Config, family: &str, sources: u32, requests: u32) -> String {
     format!(
         "{sources} sources in {seconds:.0} s, {bans} bans, {evictions} evictions, {lines} log lines, \
          0 of {asked} honest requests denied, {} addresses with a state kept; {memory}",
-        3 * KEPT
+        4 * KEPT
     )
 }
 
-/// Addresses whose state must not be lost: bans, entries, offenders.
-fn prepare(server: &Kamailio) {
+/// Addresses whose state must not be lost: bans, entries, offenders, and those that are trusted.
+pub(super) fn prepare(server: &Kamailio) {
     for number in 1..=KEPT {
         let banned = format!("203.0.113.{number}");
         let free = format!("203.0.114.{number}");
@@ -149,13 +151,15 @@ fn prepare(server: &Kamailio) {
         ] {
             server.kamcmd(&command).expect("it is done");
         }
+        let login = Request::new("OPTIONS", &format!("sip:login@{SERVER}"));
+        assert_eq!(Client::udp(&customer(number)).ask(&login).rc(), 1);
         // Over TCP it is proved, and will be a repeat.
         let codes = Client::tcp(&offender(number)).burst(60, &check());
         assert!(codes.contains(&-2), "{codes:?}");
     }
 }
 
-fn verify(server: &Kamailio) {
+pub(super) fn verify(server: &Kamailio) {
     let verdict = |source: &str| Client::udp(source).ask(&check()).rc();
     for number in 1..=KEPT {
         assert_eq!(verdict(&format!("203.0.113.{number}")), -1, "a ban is lost");
@@ -166,11 +170,25 @@ fn verify(server: &Kamailio) {
         );
         let offender = offender(number);
         assert_eq!(verdict(&offender), -1, "a ban is lost");
-        let known = server
-            .kamcmd(&["sec.explain", &offender])
-            .expect("it tells");
-        assert!(known.contains("repeats: 1"), "forgotten: {known}");
+        let known = |source: &str| {
+            let told = server.kamcmd(&["sec.explain", source]);
+            told.expect("it tells")
+        };
+        let explained = known(&offender);
+        assert!(explained.contains("repeats: 1"), "forgotten: {explained}");
+        let explained = known(&customer(number));
+        assert!(!explained.contains("trusted: 0"), "lost: {explained}");
     }
+}
+
+/// Those of them that are banned.
+pub(super) fn kept() -> impl Iterator<Item = String> {
+    let banned = |number| [format!("203.0.113.{number}"), offender(number)];
+    (1..=KEPT).flat_map(banned)
+}
+
+fn customer(number: u32) -> String {
+    format!("203.0.117.{number}")
 }
 
 fn offender(number: u32) -> String {

@@ -10,6 +10,7 @@ mod footprint;
 mod hostile;
 mod names;
 mod outages;
+mod packets;
 mod processes;
 mod wear;
 
@@ -59,7 +60,7 @@ pub struct Row {
 pub const SERIES: [Series; 1] = [outages::OUTAGES];
 
 /// All that are one fault.
-pub const TRIALS: [Trial; 16] = [
+pub const TRIALS: [Trial; 17] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
     processes::AGENT_WITHOUT_MEMORY,
@@ -69,6 +70,7 @@ pub const TRIALS: [Trial; 16] = [
     floods::FORGED_IPV4,
     floods::FORGED_IPV6,
     floods::FORGED_OFFENDERS,
+    packets::PACKETS,
     floods::BANS,
     floods::NETWORKS,
     names::SILENT,
