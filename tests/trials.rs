@@ -81,6 +81,16 @@ fn more_bans_than_the_pipe_holds_all_reach_redis() {
 }
 
 #[test]
+fn bans_that_redis_does_not_take_cost_no_memory() {
+    run("while Redis is away");
+}
+
+#[test]
+fn bans_of_shadow_mode_cost_no_memory() {
+    run("the same in shadow mode");
+}
+
+#[test]
 fn networks_are_caught_as_networks() {
     run("200 hosts");
 }

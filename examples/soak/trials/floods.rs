@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::footprint::Footprint;
 use super::{Extent, Trial};
-use crate::host::{Client, Config, Kamailio, Redis, Request, SERVER, isolate, wait_until};
+use crate::host::{Client, Config, Kamailio, Redis, Request, SERVER, isolate, process, wait_until};
 
 /// Sources that one request of the flood stands for.
 const CHUNK: u32 = 1 << 16;
@@ -14,6 +14,14 @@ const CHUNK: u32 = 1 << 16;
 const KEPT: u32 = 50;
 /// What a process may grow by: the allocator's own fragments.
 pub(super) const MOST_KB: i64 = 1024;
+
+/// Addresses that a small ledger holds, far more than those, and as many as the pipe holds.
+const LEDGER: i64 = 16_384;
+const WARM: u32 = 1 << 16;
+const TOLD: usize = 200;
+/// What the agent may grow by: lists of as many addresses as the ledger holds come and go. Of all that
+/// are banned, even the short form would take three times as much.
+const MOST_LISTED_KB: i64 = 4096;
 
 pub const FORGED_IPV4: Trial = Trial {
     done: "a request from every address of an IPv4 /8",
@@ -45,6 +53,25 @@ pub const BANS: Trial = Trial {
     done: "as many bans as the script can order at once, with Redis",
     expected: "few lines are logged, dropped events are counted, every ban reaches Redis all the same",
     run: bans,
+};
+
+pub const BANS_WITHOUT_REDIS: Trial = Trial {
+    done: "far more addresses banned than there is room for, while Redis is away",
+    expected: "the agent takes no more memory for more of them",
+    run: |extent| {
+        isolate();
+        unwritten(extent, config())
+    },
+};
+
+pub const BANS_IN_SHADOW: Trial = Trial {
+    done: "the same in shadow mode, with Redis, to which nothing is written",
+    expected: "the same",
+    run: |extent| {
+        isolate();
+        let _redis = Redis::start();
+        unwritten(extent, config().param("mode", "shadow"))
+    },
 };
 
 pub const NETWORKS: Trial = Trial {
@@ -223,6 +250,30 @@ fn bans(extent: &Extent) -> String {
     let lines = server.log().matches("sec: ban ").count();
     assert!(lines < ordered as usize / 4, "{lines} lines");
     format!("{ordered} bans, {dropped} events dropped and counted, {lines} lines, {keys} keys")
+}
+
+/// Bans that do not leave this node.
+fn unwritten(extent: &Extent, config: Config) -> String {
+    let config = config
+        .param("redis_url", "redis://127.0.0.1:6379")
+        .param("ledger_size", LEDGER);
+    let server = Kamailio::start(config);
+    let (agent, mut script) = (server.agent(), Client::udp(SERVER));
+    let mut ban = |from: u32, to: u32| {
+        // So few at once that the agent is told of each.
+        for start in (from..to).step_by(TOLD) {
+            script.ask(&order("ban", start, TOLD as u32));
+            wait_until("the agent to be told", || process::waits(agent));
+        }
+    };
+    // The ledger is full, and so is every list of the agent that has a bound.
+    ban(0, WARM);
+    let (before, dropped) = (Footprint::of(&server), server.stat("events_dropped"));
+    ban(WARM, (extent.sources / 4).min(1 << 20));
+    let memory = before.compare(&Footprint::of(&server), MOST_LISTED_KB);
+    let (bans, waiting) = (server.stat("bans"), server.status("redis_unwritten"));
+    let dropped = server.stat("events_dropped") - dropped;
+    format!("{bans} bans, {dropped} events dropped, {waiting} wait for Redis; {memory}")
 }
 
 fn networks(_: &Extent) -> String {

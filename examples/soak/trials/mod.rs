@@ -60,7 +60,7 @@ pub struct Row {
 pub const SERIES: [Series; 1] = [outages::OUTAGES];
 
 /// All that are one fault.
-pub const TRIALS: [Trial; 17] = [
+pub const TRIALS: [Trial; 19] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
     processes::AGENT_WITHOUT_MEMORY,
@@ -72,6 +72,8 @@ pub const TRIALS: [Trial; 17] = [
     floods::FORGED_OFFENDERS,
     packets::PACKETS,
     floods::BANS,
+    floods::BANS_WITHOUT_REDIS,
+    floods::BANS_IN_SHADOW,
     floods::NETWORKS,
     names::SILENT,
     names::SLOW,
