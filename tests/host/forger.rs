@@ -38,6 +38,11 @@ impl Forger {
              From: <sip:a@{SERVER}>;tag={number}\r\nTo: <sip:{SERVER}>\r\n\
              Call-ID: {number}@forged\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
         );
+        self.send_bytes(source, text.as_bytes());
+    }
+
+    /// Sends bytes as they are.
+    pub fn send_bytes(&mut self, source: Ipv4Addr, bytes: &[u8]) {
         let s_addr = |address: Ipv4Addr| in_addr {
             s_addr: u32::from(address).to_be(),
         };
@@ -47,7 +52,7 @@ impl Forger {
             ipi_addr: s_addr(Ipv4Addr::UNSPECIFIED),
         };
         let (parts, control) = (
-            [IoSlice::new(text.as_bytes())],
+            [IoSlice::new(bytes)],
             [ControlMessage::Ipv4PacketInfo(&from)],
         );
         let (socket, target) = (self.socket.as_raw_fd(), Some(&self.target));
