@@ -3,7 +3,9 @@
 
 mod host;
 
-use host::{Client, Config, Kamailio, Launch, Request, SERVER, isolate};
+use std::time::Duration;
+
+use host::{Client, Config, Kamailio, Launch, Request, SERVER, Waits, isolate};
 
 #[test]
 fn a_server_starts_answers_from_any_source_and_stops() {
@@ -60,4 +62,25 @@ fn a_faulty_configuration_is_reported() {
     assert!(!check.accepted);
     assert!(check.log.contains("syntax error"), "{}", check.log);
     assert!(Config::stock().check().accepted);
+}
+
+#[test]
+fn who_waits_at_every_request_is_told_from_who_was_unlucky() {
+    let ms = Duration::from_millis;
+    let waits = |late: usize, by: u64| -> Waits {
+        let times = (0..1000).map(|number| ms(if number < late { by } else { 1 }));
+        times.collect::<Vec<_>>().into()
+    };
+    let calm = waits(20, 9);
+    let exceed = |waits: &Waits, share, floor| waits.exceed(&calm, share, ms(floor), 3);
+    assert!(exceed(&waits(1000, 21), 0.5, 20), "at every request");
+    assert!(!exceed(&waits(400, 21), 0.5, 20));
+    assert!(exceed(&waits(200, 21), 0.9, 20), "at every fifth");
+    assert!(!exceed(&waits(20, 99), 0.99, 100), "on a busy machine");
+    assert!(exceed(&waits(20, 101), 0.99, 100));
+    assert!(!exceed(&Waits::default(), 0.5, 20));
+    assert!(
+        !waits(1000, 21).exceed(&waits(1000, 8), 0.5, ms(20), 3),
+        "where all is slow"
+    );
 }

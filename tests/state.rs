@@ -4,6 +4,7 @@
 mod host;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -134,6 +135,88 @@ fn what_was_lifted_stays_lifted_when_the_agent_is_replaced() {
             .contains("agent_restarts: 1")
     });
     assert_eq!(verdict(OFFENDER), 1);
+}
+
+#[test]
+fn a_power_cut_loses_nothing_but_what_came_after_the_last_save() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    let node = Kamailio::start(config(&file));
+    node.kamcmd(&["sec.ban", OFFENDER, "600"]).unwrap();
+    node.kamcmd(&["sec.ban", "10.1.0.0/16", "600"]).unwrap();
+    let add = |address| node.kamcmd(&["sec.whitelist_add", address, "600"]);
+    add("198.51.100.8").unwrap();
+    add("198.51.100.9").unwrap();
+    node.kamcmd(&["sec.whitelist_remove", "198.51.100.9"])
+        .unwrap();
+    wait_until("all of it to be saved", || {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let saved = |part: &str| text.contains(part);
+        [OFFENDER, "10.1.0.0/16", "198.51.100.8"]
+            .into_iter()
+            .all(saved)
+            && !saved("198.51.100.9")
+    });
+    // From here on nothing is saved.
+    node.signal(node.agent(), Signal::SIGSTOP);
+    let saved = fs::read(&file).unwrap();
+    node.kamcmd(&["sec.ban", "198.51.100.10", "600"]).unwrap();
+    assert_eq!(verdict("198.51.100.10"), -1);
+    node.cut_power();
+    assert_eq!(fs::read(&file).unwrap(), saved);
+
+    let node = Kamailio::start(config(&file));
+    wait_until_remembered(&node);
+    wait_until("the network to hold", || verdict("10.1.0.1") == -1);
+    assert_eq!((verdict(OFFENDER), verdict("198.51.100.8")), (-1, 2));
+    assert_eq!((verdict("198.51.100.9"), verdict("198.51.100.10")), (1, 1));
+    assert_eq!(
+        (node.stat("active_bans"), node.stat("active_whitelist")),
+        (2, 1)
+    );
+}
+
+#[test]
+fn a_power_cut_in_the_middle_of_a_save_leaves_a_whole_file() {
+    isolate();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("state");
+    // So many that writing them takes a while.
+    let many = 100_000_u32;
+    let bans: String = (0..many)
+        .map(|number| Ipv4Addr::from(0x0a00_0000 + number))
+        .map(|address| format!("ban {address} 0 never operator true old\n"))
+        .collect();
+    fs::write(&file, format!("sec-state 2\n{bans}end {many}\n")).unwrap();
+    // In a table with room for all of them, however they are scattered.
+    let roomy = || config(&file).param("ledger_size", 1 << 20);
+    for round in 1..=3 {
+        let before = fs::metadata(&file).unwrap().modified().unwrap();
+        let node = Kamailio::start(roomy());
+        wait_until_remembered(&node);
+        let last = format!("198.51.100.{round}");
+        node.kamcmd(&["sec.ban", &last, "600"]).unwrap();
+        let beside = directory.path().join("state.new");
+        wait_until("a save that has begun", || {
+            (0..10_000).any(|_| beside.exists())
+                || fs::metadata(&file).unwrap().modified().unwrap() > before
+        });
+        println!("in the middle: {}", beside.exists());
+        node.cut_power();
+        let text = fs::read_to_string(&file).unwrap();
+        let saved = text.lines().filter(|line| line.starts_with("ban ")).count();
+
+        let node = Kamailio::start(roomy());
+        wait_until("what was saved to hold", || {
+            node.stat("active_bans") == saved as i64
+        });
+        assert!(saved >= many as usize, "{saved}");
+        let expected = if text.contains(&last) { -1 } else { 1 };
+        assert_eq!(verdict(&last), expected);
+        node.stop();
+    }
+    assert!(!file.with_extension("rejected").exists());
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod host;
 #[path = "../examples/soak/trials/mod.rs"]
 mod trials;
 
-use trials::{Extent, TRIALS};
+use trials::{Extent, SERIES, TRIALS};
 
 const SHORT: Extent = Extent {
     sources: 1 << 20,
@@ -71,8 +71,23 @@ fn forged_offenders_push_only_each_other_out() {
 }
 
 #[test]
+fn forged_packets_at_all_workers_push_nobody_out() {
+    run("datagrams at four workers");
+}
+
+#[test]
 fn more_bans_than_the_pipe_holds_all_reach_redis() {
     run("as many bans");
+}
+
+#[test]
+fn bans_that_redis_does_not_take_cost_no_memory() {
+    run("while Redis is away");
+}
+
+#[test]
+fn bans_of_shadow_mode_cost_no_memory() {
+    run("the same in shadow mode");
 }
 
 #[test]
@@ -91,8 +106,21 @@ fn a_slow_name_server_frees_no_offender() {
 }
 
 #[test]
+fn a_crowd_of_offenders_hides_no_trusted_host() {
+    run("name server that answers");
+}
+
+#[test]
 fn whatever_is_wrong_with_redis_customers_are_served_and_the_fleet_agrees() {
-    run("go wrong with Redis");
+    let [redis] = &SERIES;
+    let rows = (redis.run)(&SHORT);
+    for row in &rows {
+        println!("{}: {}", row.done, row.seen);
+    }
+    assert_eq!(
+        rows[0].done, "Redis: nothing wrong",
+        "the one to compare with"
+    );
 }
 
 #[test]

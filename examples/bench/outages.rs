@@ -24,12 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Where the servers look for Redis: a relay stands between.
 const PORT: u16 = 6390;
 
-/// A server starts.
-type Start = fn() -> Kamailio;
+/// What a server is started with: all but the clock that it goes by.
+type Stack = fn() -> Config;
 
 /// What is wrong, in the order of the report.
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 18] = [
     outage::NOTHING,
+    REFUSED_FROM_THE_START,
+    outage::REFUSED,
     outage::KILLED,
     outage::HUNG,
     outage::SLOW_20,
@@ -39,12 +41,21 @@ const FAULTS: [Fault; 12] = [
     outage::READ_ONLY,
     outage::FAILED_OVER,
     outage::PASSWORD,
+    outage::KICKED,
+    outage::OUTPUT,
+    outage::FLUSHED,
     outage::CHANGES_FLUSHED,
     outage::CHANGES_KILLED,
+    outage::CLOCK_SET,
 ];
 
-/// Waits until every process of the server has its connection: a peer that cannot make one at the
-/// start ends.
+/// Begun before the server is started, and not after it.
+const REFUSED_FROM_THE_START: Fault = Fault {
+    name: "refused from the start",
+    ..outage::REFUSED
+};
+
+/// Waits until every process of the server has its connection.
 fn settle(world: &Outage) {
     let mut count = 0;
     wait_until("the connections to be made", || {
@@ -56,15 +67,13 @@ fn settle(world: &Outage) {
 
 pub fn measure() -> Vec<Row> {
     isolate();
-    let stacks: [(&str, Start); 2] = [("sec", sec), ("pike + htable + ndb_redis", peer)];
+    let stacks: [(&str, Stack); 2] = [("sec", sec), ("pike + htable + ndb_redis", peer)];
     let faults = FAULTS
         .iter()
         .flat_map(|fault| stacks.map(|stack| (fault, stack)));
-    let rows = faults.map(|(fault, (stack, start))| {
+    let rows = faults.map(|(fault, (stack, config))| {
         let mut world = Outage::new(PORT);
-        let server = start();
-        settle(&world);
-        (fault.begin)(&mut world);
+        let server = start(fault, &mut world, config());
         let waits = call();
         // First Redis: workers that wait for it could not end.
         world.quiet();
@@ -75,18 +84,29 @@ pub fn measure() -> Vec<Row> {
     rows.collect()
 }
 
-fn sec() -> Kamailio {
-    let url = format!("redis://127.0.0.1:{PORT}");
-    let config = Config::new().workers(4).param("redis_url", &*url);
-    let server =
-        Kamailio::start(config.route(
-            "    sec_check();\n    if ($rc < 0) exit;\n    sl_send_reply(\"200\", \"OK\");\n",
-        ));
-    wait_until("the link to Redis", || server.stat("redis_up") == 1);
+/// A server that has just got into trouble.
+fn start(fault: &Fault, world: &mut Outage, config: Config) -> Kamailio {
+    let config = match fault.name == outage::CLOCK_SET.name {
+        true => world.clock.shown_to(config),
+        false => config,
+    };
+    if fault.name == REFUSED_FROM_THE_START.name {
+        (fault.begin)(world);
+        return Kamailio::start(config);
+    }
+    let server = Kamailio::start(config);
+    settle(world);
+    (fault.begin)(world);
     server
 }
 
-fn peer() -> Kamailio {
+fn sec() -> Config {
+    let url = format!("redis://127.0.0.1:{PORT}");
+    let config = Config::new().workers(4).param("redis_url", &*url);
+    config.route("    sec_check();\n    if ($rc < 0) exit;\n    sl_send_reply(\"200\", \"OK\");\n")
+}
+
+fn peer() -> Config {
     let redis = format!("name=fleet;addr=127.0.0.1;port={PORT};db=0");
     let config = Config::stock()
         .workers(4)
@@ -94,8 +114,10 @@ fn peer() -> Kamailio {
         .extra("modparam(\"pike\", \"reqs_density_per_unit\", 30)")
         .extra("modparam(\"pike\", \"sampling_time_unit\", 2)")
         .extra("modparam(\"htable\", \"htable\", \"ipban=>size=16;autoexpire=300;\")")
-        .extra(&format!("modparam(\"ndb_redis\", \"server\", \"{redis}\")"));
-    Kamailio::start(config.route(&format!("{FLEET}\n    sl_send_reply(\"200\", \"OK\");\n")))
+        .extra(&format!("modparam(\"ndb_redis\", \"server\", \"{redis}\")"))
+        // Otherwise it would end when Redis is not there at its start.
+        .extra("modparam(\"ndb_redis\", \"init_without_redis\", 1)");
+    config.route(&format!("{FLEET}\n    sl_send_reply(\"200\", \"OK\");\n"))
 }
 
 /// Sends at its pace; how long each answer took that came in time.

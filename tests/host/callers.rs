@@ -98,7 +98,14 @@ impl Waits {
         self.sorted.get(place).copied()
     }
 
-    /// The same in milliseconds, for a report.
+    /// Whether this share of them took longer than in `calm`: at least so long, and so many times as
+    /// long as there.
+    pub fn exceed(&self, calm: &Self, share: f64, floor: Duration, times: u32) -> bool {
+        let usual = calm.within(share).unwrap_or_default();
+        self.within(share) >= Some(floor.max(usual * times))
+    }
+
+    /// The time of such a share in milliseconds, for a report.
     pub fn shown(&self, share: f64) -> String {
         let time = self.within(share);
         time.map_or("-".to_owned(), |time| {

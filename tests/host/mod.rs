@@ -18,6 +18,7 @@ mod clock;
 mod command;
 mod config;
 mod dns;
+mod forger;
 mod network;
 mod noise;
 pub mod outage;
@@ -34,13 +35,14 @@ mod web;
 
 use std::time::{Duration, Instant};
 
-pub use agreement::{listed, wait_until_they_agree};
+pub use agreement::{cools_down, listed, wait_until_they_agree};
 pub use callers::{Callers, Waits};
 pub use carbon::Carbon;
 pub use clock::Clock;
 pub use command::{Fault, Output};
 pub use config::{Check, Config, Engine, Launch, module_file};
 pub use dns::{DNS, Dnsmasq, NameServer, Reply, record};
+pub use forger::Forger;
 pub use network::{SERVER, SERVER6, isolate};
 pub use noise::Noise;
 pub use outage::Outage;

@@ -157,6 +157,20 @@ impl Kamailio {
         self.wait_for_end()
     }
 
+    /// Ends it as a power cut does, all processes at once; the log it leaves.
+    ///
+    /// # Panics
+    /// When a process is left.
+    pub fn cut_power(self) -> String {
+        // First none may do anything any more: one sees that another is gone.
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in self.all_processes() {
+                process::signal(pid, signal);
+            }
+        }
+        self.wait_for_end()
+    }
+
     /// Waits until it has ended by itself; the log it leaves.
     ///
     /// # Panics

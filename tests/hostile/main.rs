@@ -6,6 +6,7 @@
 mod host;
 
 mod barrage;
+mod complaints;
 mod sipvicious;
 
 use barrage::messages::{CLASSES, Class};

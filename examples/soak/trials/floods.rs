@@ -6,18 +6,26 @@ use std::time::Instant;
 
 use super::footprint::Footprint;
 use super::{Extent, Trial};
-use crate::host::{Client, Config, Kamailio, Redis, Request, SERVER, isolate, wait_until};
+use crate::host::{Client, Config, Kamailio, Redis, Request, SERVER, isolate, process, wait_until};
 
 /// Sources that one request of the flood stands for.
 const CHUNK: u32 = 1 << 16;
 /// Addresses of each kind that must be remembered whatever comes.
 const KEPT: u32 = 50;
 /// What a process may grow by: the allocator's own fragments.
-const MOST_KB: i64 = 1024;
+pub(super) const MOST_KB: i64 = 1024;
+
+/// Addresses that a small ledger holds, far more than those, and as many as the pipe holds.
+const LEDGER: i64 = 16_384;
+const WARM: u32 = 1 << 16;
+const TOLD: usize = 200;
+/// What the agent may grow by: lists of as many addresses as the ledger holds come and go. Of all that
+/// are banned, even the short form would take three times as much.
+const MOST_LISTED_KB: i64 = 4096;
 
 pub const FORGED_IPV4: Trial = Trial {
     done: "a request from every address of an IPv4 /8",
-    expected: "no memory, no log line; bans, entries and offenders kept, honest sources denied: 0",
+    expected: "no memory, no log line; bans, entries, offenders and trust kept, honest sources denied: 0",
     run: |extent| forged(config(), "v4", extent.sources, 1),
 };
 
@@ -47,6 +55,25 @@ pub const BANS: Trial = Trial {
     run: bans,
 };
 
+pub const BANS_WITHOUT_REDIS: Trial = Trial {
+    done: "far more addresses banned than there is room for, while Redis is away",
+    expected: "the agent takes no more memory for more of them",
+    run: |extent| {
+        isolate();
+        unwritten(extent, config())
+    },
+};
+
+pub const BANS_IN_SHADOW: Trial = Trial {
+    done: "the same in shadow mode, with Redis, to which nothing is written",
+    expected: "the same",
+    run: |extent| {
+        isolate();
+        let _redis = Redis::start();
+        unwritten(extent, config().param("mode", "shadow"))
+    },
+};
+
 pub const NETWORKS: Trial = Trial {
     done: "200 hosts of a /24, 10 requests each; 200 /64s of an IPv6 /48, 10 each; limit 300 per=24/48",
     expected: "300 pass, of the neighbours everything",
@@ -54,7 +81,7 @@ pub const NETWORKS: Trial = Trial {
 };
 
 /// A script that asks about so many sources for one request, and about the sender for another.
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let step = |name: &str, address: &str, question: &str| {
         format!(
             "if ($rU == \"{name}\") {{\n\
@@ -70,6 +97,8 @@ fn config() -> Config {
         + &step("v6", v6, check)
         + &step("ban", v4, "sec_ban(\"$var(ip)\", 600);")
         + "if ($rU == \"check\") {\n$var(rc) = sec_check();\n}\n\
+           if ($rU == \"flood\") {\nsec_check();\nexit;\n}\n\
+           if ($rU == \"login\") {\n$var(rc) = sec_auth_ok(\"anna\");\n}\n\
            if ($rU == \"transaction\") {\nt_newtran();\nt_reply(\"200\", \"OK\");\nexit;\n}\n\
            sl_send_reply(\"200\", \"rc $var(rc)\");\n";
     Config::new()
@@ -86,7 +115,7 @@ fn order(what: &str, start: u32, count: u32) -> Request {
         .header("X-Count", &count.to_string())
 }
 
-fn check() -> Request {
+pub(super) fn check() -> Request {
     Request::new("OPTIONS", &format!("sip:check@{SERVER}"))
 }
 
@@ -134,12 +163,12 @@ fn forged(config: Config, family: &str, sources: u32, requests: u32) -> String {
     format!(
         "{sources} sources in {seconds:.0} s, {bans} bans, {evictions} evictions, {lines} log lines, \
          0 of {asked} honest requests denied, {} addresses with a state kept; {memory}",
-        3 * KEPT
+        4 * KEPT
     )
 }
 
-/// Addresses whose state must not be lost: bans, entries, offenders.
-fn prepare(server: &Kamailio) {
+/// Addresses whose state must not be lost: bans, entries, offenders, and those that are trusted.
+pub(super) fn prepare(server: &Kamailio) {
     for number in 1..=KEPT {
         let banned = format!("203.0.113.{number}");
         let free = format!("203.0.114.{number}");
@@ -149,13 +178,15 @@ fn prepare(server: &Kamailio) {
         ] {
             server.kamcmd(&command).expect("it is done");
         }
+        let login = Request::new("OPTIONS", &format!("sip:login@{SERVER}"));
+        assert_eq!(Client::udp(&customer(number)).ask(&login).rc(), 1);
         // Over TCP it is proved, and will be a repeat.
         let codes = Client::tcp(&offender(number)).burst(60, &check());
         assert!(codes.contains(&-2), "{codes:?}");
     }
 }
 
-fn verify(server: &Kamailio) {
+pub(super) fn verify(server: &Kamailio) {
     let verdict = |source: &str| Client::udp(source).ask(&check()).rc();
     for number in 1..=KEPT {
         assert_eq!(verdict(&format!("203.0.113.{number}")), -1, "a ban is lost");
@@ -166,11 +197,25 @@ fn verify(server: &Kamailio) {
         );
         let offender = offender(number);
         assert_eq!(verdict(&offender), -1, "a ban is lost");
-        let known = server
-            .kamcmd(&["sec.explain", &offender])
-            .expect("it tells");
-        assert!(known.contains("repeats: 1"), "forgotten: {known}");
+        let known = |source: &str| {
+            let told = server.kamcmd(&["sec.explain", source]);
+            told.expect("it tells")
+        };
+        let explained = known(&offender);
+        assert!(explained.contains("repeats: 1"), "forgotten: {explained}");
+        let explained = known(&customer(number));
+        assert!(!explained.contains("trusted: 0"), "lost: {explained}");
     }
+}
+
+/// Those of them that are banned.
+pub(super) fn kept() -> impl Iterator<Item = String> {
+    let banned = |number| [format!("203.0.113.{number}"), offender(number)];
+    (1..=KEPT).flat_map(banned)
+}
+
+fn customer(number: u32) -> String {
+    format!("203.0.117.{number}")
 }
 
 fn offender(number: u32) -> String {
@@ -205,6 +250,30 @@ fn bans(extent: &Extent) -> String {
     let lines = server.log().matches("sec: ban ").count();
     assert!(lines < ordered as usize / 4, "{lines} lines");
     format!("{ordered} bans, {dropped} events dropped and counted, {lines} lines, {keys} keys")
+}
+
+/// Bans that do not leave this node.
+fn unwritten(extent: &Extent, config: Config) -> String {
+    let config = config
+        .param("redis_url", "redis://127.0.0.1:6379")
+        .param("ledger_size", LEDGER);
+    let server = Kamailio::start(config);
+    let (agent, mut script) = (server.agent(), Client::udp(SERVER));
+    let mut ban = |from: u32, to: u32| {
+        // So few at once that the agent is told of each.
+        for start in (from..to).step_by(TOLD) {
+            script.ask(&order("ban", start, TOLD as u32));
+            wait_until("the agent to be told", || process::waits(agent));
+        }
+    };
+    // The ledger is full, and so is every list of the agent that has a bound.
+    ban(0, WARM);
+    let (before, dropped) = (Footprint::of(&server), server.stat("events_dropped"));
+    ban(WARM, (extent.sources / 4).min(1 << 20));
+    let memory = before.compare(&Footprint::of(&server), MOST_LISTED_KB);
+    let (bans, waiting) = (server.stat("bans"), server.status("redis_unwritten"));
+    let dropped = server.stat("events_dropped") - dropped;
+    format!("{bans} bans, {dropped} events dropped, {waiting} wait for Redis; {memory}")
 }
 
 fn networks(_: &Extent) -> String {

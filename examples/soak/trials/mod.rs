@@ -10,6 +10,7 @@ mod footprint;
 mod hostile;
 mod names;
 mod outages;
+mod packets;
 mod processes;
 mod wear;
 
@@ -40,8 +41,26 @@ pub struct Trial {
     pub run: fn(&Extent) -> String,
 }
 
-/// All of them.
-pub const TRIALS: [Trial; 17] = [
+/// Several faults, one after the other, at the same servers.
+pub struct Series {
+    /// What is done.
+    pub done: &'static str,
+    /// Does it, in a network of the calling thread's own, and says what was seen of each.
+    pub run: fn(&Extent) -> Vec<Row>,
+}
+
+/// One of them.
+pub struct Row {
+    pub done: String,
+    pub expected: String,
+    pub seen: String,
+}
+
+/// All of those.
+pub const SERIES: [Series; 1] = [outages::OUTAGES];
+
+/// All that are one fault.
+pub const TRIALS: [Trial; 20] = [
     processes::AGENT_KILLED,
     processes::AGENT_STOPPED,
     processes::AGENT_HUNG,
@@ -52,11 +71,14 @@ pub const TRIALS: [Trial; 17] = [
     floods::FORGED_IPV4,
     floods::FORGED_IPV6,
     floods::FORGED_OFFENDERS,
+    packets::PACKETS,
     floods::BANS,
+    floods::BANS_WITHOUT_REDIS,
+    floods::BANS_IN_SHADOW,
     floods::NETWORKS,
     names::SILENT,
     names::SLOW,
-    outages::OUTAGES,
+    names::ANSWERING,
     hostile::HOSTILE,
     wear::WEAR,
 ];
