@@ -3,7 +3,7 @@
 //! Writing runs in SIP workers and mostly writes nothing (see the ledger's `denials`); the list is
 //! made in the processes that answer commands.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::commands::{mode_word, open, whole};
 use crate::engine::facts::Now;
@@ -20,7 +20,6 @@ const COUNT: i64 = 10;
 const OFFSET_MAX: i64 = 10_000;
 
 /// Writes down that a request was refused, or would have been.
-#[cold]
 pub fn note(
     node: &Node,
     place: (Key, Option<Record>),
@@ -36,14 +35,12 @@ pub fn note(
     }
 }
 
-thread_local! {
-    /// State of this process' random numbers; 0 before the first.
-    static CHANCE: Cell<u64> = const { Cell::new(0) };
-}
+/// State of this process' random numbers; 0 before the first.
+static CHANCE: AtomicU64 = AtomicU64::new(0);
 
 /// A random number: which of many refusals is written. Whoever guesses it only spoils a count.
 fn chance() -> u64 {
-    let mut state = match CHANCE.get() {
+    let mut state = match CHANCE.load(Relaxed) {
         0 => clock::now_ns() ^ u64::from(process::own_pid().0.unsigned_abs()) << 40 | 1,
         state => state,
     };
@@ -51,7 +48,7 @@ fn chance() -> u64 {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
-    CHANCE.set(state);
+    CHANCE.store(state, Relaxed);
     state
 }
 

@@ -2,7 +2,8 @@
 //! what lists and further rates add; `sec` beside what else is asked about a source.
 //!
 //! `sec_check` counts an address once a message and remembers the last four: so a loop goes through
-//! ten addresses or more before it comes back to the first.
+//! ten addresses or more before it comes back to the first. The loop about one source calls a function
+//! that only the build for the bench has: it forgets the message and is then the same.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -45,6 +46,12 @@ pub fn hot() -> Vec<Row> {
             "pike_check_ip, ten sources",
             "10.1.0",
             "pike_check_ip",
+        ),
+        Loop::of(
+            "anew",
+            "sec_check, the request's own source",
+            "sec_check_anew();",
+            TURNS,
         ),
         hosts("sec", "sec_check, ten sources", "10.1.0", "sec_check"),
         hosts(

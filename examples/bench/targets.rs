@@ -47,7 +47,16 @@ const TARGETS: &[(&str, f64, &str, Measure)] = &[
         "a hot source, beside pike_check_req",
         1.2,
         "times",
-        Ratio(HOT, "pike_check_req, one source"),
+        Ratio(
+            "sec_check, the request's own source",
+            "pike_check_req, one source",
+        ),
+    ),
+    (
+        "ten hot sources, given as text, beside pike_check_ip",
+        1.2,
+        "times",
+        Ratio(HOT, "pike_check_ip, ten sources"),
     ),
     (
         "a random source of 1M, beside pike_check_ip",

@@ -132,6 +132,13 @@ impl Rdns {
         self.queue.push_back(event);
     }
 
+    /// One that nobody told of waits behind all others, and displaces none.
+    fn enqueue_last(&mut self, event: Event) {
+        if self.queue.len() < QUEUE_MAX && self.known.insert(event.source) {
+            self.queue.push_front(event);
+        }
+    }
+
     /// Asks for the newest, as many as may be.
     fn launch(&mut self) {
         while self.flight.len() < FLIGHT_MAX {
@@ -183,7 +190,7 @@ impl Rdns {
                 let until = now.after(NAMELESS_SECS);
                 node.ledger.end_hold(node.key_of(source), until);
             } else if running && source.length() == 128 {
-                self.enqueue(event);
+                self.enqueue_last(event);
             } else if running {
                 // Which address of a prefix it was, only the event says.
             } else if !self.known.contains(&source) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hickory_resolver::proto::op::ResponseCode;
 
-use super::{Extent, Trial};
+use super::Trial;
 use crate::host::{
     Callers, Client, Config, DNS, Kamailio, NameServer, Reply, Request, isolate, record, verdict,
     wait_until,
@@ -25,23 +25,27 @@ const ROW: u32 = 500;
 /// A name server, and whom it knows.
 #[derive(Clone, Copy)]
 struct Names {
-    /// Whether this one has a trusted name.
-    trusted: fn(u32) -> bool,
+    /// How many offenders there are.
+    all: u32,
+    /// Whether this one, of so many, has a trusted name.
+    trusted: fn(u32, u32) -> bool,
     /// What it says of everybody else.
     others: fn() -> Reply,
     answers: bool,
 }
 
 pub const SILENT: Trial = Trial {
-    done: "thousands of offenders at once, and a name server that is silent, but for the first of them",
-    expected: "calls go on, no hold is longer than promised, all are banned but the first, a trusted host",
+    done: "thousands of offenders at once, and a name server that is silent, but for the first and the \
+           last of them",
+    expected: "calls go on, no hold is longer than promised, all are banned but those two, trusted hosts",
     run: |extent| {
         let names = Names {
-            trusted: |number| number == 0,
+            all: extent.offenders,
+            trusted: |number, all| number == 0 || number == all - 1,
             others: || Reply::Silence,
             answers: false,
         };
-        offend(extent, names)
+        offend(names)
     },
 };
 
@@ -50,14 +54,15 @@ pub const SLOW: Trial = Trial {
     expected: "the same, and nobody is trusted",
     run: |extent| {
         let names = Names {
-            trusted: |_| false,
+            all: extent.offenders,
+            trusted: |_, _| false,
             others: || {
                 thread::sleep(Duration::from_millis(20));
                 Reply::Code(ResponseCode::NXDomain)
             },
             answers: false,
         };
-        offend(extent, names)
+        offend(names)
     },
 };
 
@@ -66,11 +71,12 @@ pub const ANSWERING: Trial = Trial {
     expected: "the same, and every trusted host is spared",
     run: |extent| {
         let names = Names {
-            trusted: |number| number % 100 == 7,
+            all: extent.offenders,
+            trusted: |number, _| number % 100 == 7,
             others: || Reply::Code(ResponseCode::NXDomain),
             answers: true,
         };
-        offend(extent, names)
+        offend(names)
     },
 };
 
@@ -85,7 +91,7 @@ fn answer(names: &Names, kind: &str, name: &str) -> Reply {
         ("PTR", Some(low), Some(high)) => {
             let number = high << 8 | low;
             let host = format!("h{number}.{TRUSTED}.");
-            (names.trusted)(number).then(|| record("PTR", &host))
+            (names.trusted)(number, names.all).then(|| record("PTR", &host))
         }
         _ => {
             let host = name
@@ -111,9 +117,9 @@ fn release(held: &mut VecDeque<(u32, Instant)>) {
     }
 }
 
-fn offend(extent: &Extent, names: Names) -> String {
+fn offend(names: Names) -> String {
     isolate();
-    let all = extent.offenders;
+    let all = names.all;
     let dns = NameServer::start(move |kind, name| answer(&names, kind, name));
     let config = Config::new()
         .workers(2)
@@ -137,7 +143,7 @@ fn offend(extent: &Extent, names: Names) -> String {
             });
         }
     }
-    let trusted = (0..all).filter(|number| (names.trusted)(*number));
+    let trusted = (0..all).filter(|number| (names.trusted)(*number, all));
     let trusted = trusted.count() as i64;
     wait_until("all of them to be banned or spared", || {
         let counts = ["active_bans", "rdns_spared"].map(|name| server.stat(name));
@@ -150,7 +156,7 @@ fn offend(extent: &Extent, names: Names) -> String {
     let asked = dns.asked().len();
     let callers = callers.stop();
     for number in 0..all {
-        let expected = if (names.trusted)(number) { 3 } else { -1 };
+        let expected = if (names.trusted)(number, all) { 3 } else { -1 };
         let address = address(number);
         assert_eq!(verdict(&address), expected, "{address}");
     }

@@ -104,7 +104,7 @@ impl Ledger {
 
     /// Calls `visit` for each live record of this key.
     #[inline]
-    pub(super) fn each(&self, key: Key, user: Option<u128>, mut visit: impl FnMut(&Slot, Meta)) {
+    pub(super) fn each(&self, key: &Key, user: Option<u128>, mut visit: impl FnMut(&Slot, Meta)) {
         let wanted = fingerprint(key.hash, user);
         let first = self.first(key.hash);
         for (word, tags) in self.tags_of(key.hash).iter().enumerate() {
@@ -123,7 +123,7 @@ impl Ledger {
     fn visit_match(
         &self,
         place: usize,
-        key: Key,
+        key: &Key,
         user: Option<u128>,
         visit: &mut impl FnMut(&Slot, Meta),
     ) {
@@ -140,7 +140,7 @@ impl Ledger {
     /// The first live record of this key.
     pub(super) fn find(&self, key: Key, user: Option<u128>) -> Option<(Slot, Meta)> {
         let mut found = None;
-        self.each(key, user, |slot, meta| {
+        self.each(&key, user, |slot, meta| {
             found.get_or_insert((*slot, meta));
         });
         found

@@ -46,7 +46,7 @@ impl Ledger {
     /// How much of its ceiling a source has used. Changes nothing.
     pub fn ceiling_level(&self, key: Key, quota: &Quota, now: Now) -> u32 {
         let mut level = 0;
-        self.each(key, None, |slot, meta| {
+        self.each(&key, None, |slot, meta| {
             level = level.max(quota.level(slot.payload(meta, Word::Ceiling), now.ticks()));
         });
         level

@@ -108,7 +108,7 @@ impl Ledger {
     /// Keeps what DNS said until `until`, if the source is still known. The hold that it ended.
     pub fn answer(&self, key: Key, answer: Answer, until: u64) -> Option<Hold> {
         let mut ended = None;
-        self.each(key, None, |slot, meta| {
+        self.each(&key, None, |slot, meta| {
             let update = slot.update(meta, Word::LookUp, |old| {
                 (old != 0).then(|| pack_answer(answer, until))
             });

@@ -169,7 +169,7 @@ impl Ledger {
 
     fn add_records(&self, key: &Key, now: Now, standing: &mut Standing) -> Option<Record> {
         let mut record = None;
-        self.each(*key, None, |slot, meta| {
+        self.each(key, None, |slot, meta| {
             self.merge(standing, slot, meta, now);
             record.get_or_insert(Record(*slot, meta));
         });
@@ -224,7 +224,7 @@ impl Ledger {
     /// Whether there was anything to lift.
     pub fn unban(&self, key: Key, now: Now, grace_until: u64) -> bool {
         let mut lifted = false;
-        self.each(key, None, |slot, meta| {
+        self.each(&key, None, |slot, meta| {
             let held = |word| slot.update(meta, word, |old| (old != 0).then_some(0));
             if let Update::Done(old) = held(Word::Ban) {
                 lifted |= old >> 8 > now.ms();
@@ -277,7 +277,7 @@ impl Ledger {
     /// Deletes the whitelist entry. Whether there was one.
     pub fn unwhitelist(&self, key: Key, now: Now) -> bool {
         let mut removed = false;
-        self.each(key, None, |slot, meta| {
+        self.each(&key, None, |slot, meta| {
             let update = slot.update(meta, Word::Whitelist, |old| (old != 0).then_some(0));
             removed |= matches!(update, Update::Done(old) if old >> 8 > now.ms());
         });
@@ -311,12 +311,17 @@ impl Ledger {
         standing.cooldown_until = standing.cooldown_until.max(time(Word::Cooldown));
         lookup::merge(&mut standing.look_up, slot, meta, now);
         let counts = slot.payload(meta, Word::Strikes);
-        standing.strikes += strikes::total(counts, now.ms(), self.strike_window_ms);
+        if counts != 0 {
+            standing.strikes += strikes::total(counts, now.ms(), self.strike_window_ms);
+        }
         if !meta.is_user() {
             standing.mutes |= mutes::possible(slot.payload(meta, Word::Ceiling), now);
-            if strikes::same_window(counts, now.ms(), self.strike_window_ms) {
-                let bitmap = slot.payload(meta, Word::UsersOrUserLow);
-                standing.users = standing.users.max(users::estimate(bitmap));
+            let users = match counts {
+                0 => 0,
+                _ => slot.payload(meta, Word::UsersOrUserLow),
+            };
+            if users != 0 && strikes::same_window(counts, now.ms(), self.strike_window_ms) {
+                standing.users = standing.users.max(users::estimate(users));
             }
             let near = guesses::forgiven(slot.payload(meta, Word::Guesses), now);
             standing.near_misses = standing.near_misses.max(near);

@@ -28,8 +28,8 @@ pub(super) fn with_time(payload: u64, time: u64) -> u64 {
 
 /// Whether somebody may be muted at the address with this ceiling.
 pub(super) fn possible(payload: u64, now: Now) -> bool {
-    let ahead = (payload >> TIME_BITS).wrapping_sub(minute(now.ms())) % MINUTES;
-    payload >> TIME_BITS != 0 && ahead <= AHEAD_MAX
+    let end = payload >> TIME_BITS;
+    end != 0 && end.wrapping_sub(minute(now.ms())) % MINUTES <= AHEAD_MAX
 }
 
 /// A mute.
@@ -70,7 +70,7 @@ impl Ledger {
     /// Whether a user is muted at an address. A mute made in shadow mode holds in that mode only.
     pub fn muted(&self, key: Key, user: u128, now: Now, shadow: bool) -> bool {
         let mut muted = false;
-        self.each(key, Some(user), |slot, meta| {
+        self.each(&key, Some(user), |slot, meta| {
             let holds = slot.payload(meta, Word::Ban) >> 8 > now.ms();
             muted |= holds && (shadow || slot.payload(meta, Word::BanOrigin) & SHADOW == 0);
         });
@@ -80,7 +80,7 @@ impl Ledger {
     /// Weighted offences of a user at an address.
     pub fn user_strikes(&self, key: Key, user: u128, now: Now) -> u32 {
         let mut total = 0;
-        self.each(key, Some(user), |slot, meta| {
+        self.each(&key, Some(user), |slot, meta| {
             let counts = slot.payload(meta, Word::Strikes);
             total += strikes::total(counts, now.ms(), self.strike_window_ms);
         });

@@ -69,7 +69,7 @@ impl Ledger {
     /// [`Full`].
     pub fn succeed(&self, key: Key, user: u128, now: Now, until: u64) -> Result<(), Full> {
         let mut own = 0;
-        self.each(key, Some(user), |slot, meta| {
+        self.each(&key, Some(user), |slot, meta| {
             if let Update::Done(old) = slot.update(meta, Word::Strikes, |_| Some(0)) {
                 own = old;
             }
