@@ -71,8 +71,8 @@ fn column<'a>(chapter: &'a str, title: &str) -> Vec<&'a str> {
     .collect()
 }
 
-/// The pieces of a list in the source that begin with `opening`; what exists only in the build
-/// for tests is left out.
+/// The pieces of a list in the source that begin with `opening`; what exists only in the builds
+/// for tests and for the bench is left out.
 fn entries(list: &str, opening: &str) -> Vec<&'static str> {
     let start = MODULE.find(list).expect("the list is in module.rs");
     let text = &MODULE[start..];
@@ -82,10 +82,12 @@ fn entries(list: &str, opening: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
     for piece in pieces {
         let attribute = before.rsplit_once('\n').map_or(before, |(head, _)| head);
-        if !attribute
-            .trim_end()
-            .ends_with("#[cfg(feature = \"fault-injection\")]")
-        {
+        let extra = ["fault-injection", "bench"].iter().any(|feature| {
+            attribute
+                .trim_end()
+                .ends_with(&format!("#[cfg(feature = \"{feature}\")]"))
+        });
+        if !extra {
             found.push(piece);
         }
         before = piece;
