@@ -88,10 +88,8 @@ function ksr_route_protect()
     -- What only scanners send. Our own trunks and whoever freed himself may call themselves
     -- anything.
     if KSR.sec.is_whitelisted() < 0 and is_scanner(KSR.pv.gete("$ua")) then
-        -- Enough for a ban; in shadow mode nobody is banned, and it passes.
-        if KSR.sec.strike("scanner", 10) < 0 then
-            KSR.x.exit()
-        end
+        KSR.sec.strike("scanner", 5)
+        KSR.x.exit()
     end
 end
 

@@ -97,9 +97,8 @@ class Kamailio:
         # anything.
         agent = KSR.pv.gete("$ua").lower()
         if KSR.sec.is_whitelisted() < 0 and any(scanner in agent for scanner in SCANNERS):
-            # Enough for a ban; in shadow mode nobody is banned, and it passes.
-            if KSR.sec.strike("scanner", 10) < 0:
-                raise Done
+            KSR.sec.strike("scanner", 5)
+            raise Done
 
     # Who it is. `sec` is told what came out: a wrong password or an unknown user is an offence, a
     # missing or an old credential is not (every phone starts with none), a success earns trust.

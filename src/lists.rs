@@ -69,35 +69,35 @@ impl Lists {
     #[inline]
     pub fn about(&self, address: impl Into<Address>, now: Now, shadow: bool) -> Membership {
         let address = address.into();
-        let look = |view: &View<'_>| self.look(view, address.into(), now, shadow);
+        let look = |view: &View<'_>| self.look(view, address, now, shadow);
         match self.snapshot.read(&ASKED, look) {
             Ok(membership) => membership,
             Err(unread) => Membership {
-                listed: !self.at_start.is_empty() && self.at_start.get(address.into()).is_some(),
+                listed: !self.at_start.is_empty() && self.at_start.value_of(address).is_some(),
                 unread: unread == Unread::Busy,
                 ..Membership::default()
             },
         }
     }
 
-    fn look(&self, view: &View<'_>, address: IpAddr, now: Now, shadow: bool) -> Membership {
+    fn look(&self, view: &View<'_>, address: Address, now: Now, shadow: bool) -> Membership {
         let find = |section| {
             let networks = view.networks(section)?;
             networks.find(address, |network| network.holds(now, shadow))
         };
         let is_in = |section| {
             let table = view.prefixes(section)?;
-            Some(table.get(address).is_some())
+            Some(table.value_of(address).is_some())
         };
         let listed = is_in(Section::Listed);
         Membership {
-            listed: listed.unwrap_or_else(|| self.at_start.get(address).is_some())
+            listed: listed.unwrap_or_else(|| self.at_start.value_of(address).is_some())
                 || is_in(Section::Named).unwrap_or(false),
             whitelist: find(Section::Whitelist),
             ban: find(Section::Bans),
             feed: view
                 .prefixes(Section::Feeds)
-                .and_then(|table| table.get(address))
+                .and_then(|table| table.value_of(address))
                 .and_then(Place::of),
             unread: false,
         }

@@ -36,8 +36,9 @@ impl Address {
         self.0
     }
 
+    /// Whether it is an IPv4 address.
     #[inline]
-    fn is_ipv4(self) -> bool {
+    pub fn is_ipv4(self) -> bool {
         self.0 >> 32 == MAPPED >> 32
     }
 }

@@ -30,7 +30,15 @@ type Step = fn() -> Vec<Row>;
 
 /// The parts, in the order of the report.
 const PARTS: &[(&str, &[Step])] = &[
-    ("hot", &[calls::hot, calls::four_rates, calls::extensions]),
+    (
+        "hot",
+        &[
+            calls::hot,
+            calls::listed,
+            calls::four_rates,
+            calls::extensions,
+        ],
+    ),
     ("random", &[calls::populations]),
     ("workers", &[calls::workers]),
     ("peers", &[calls::peers]),

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use super::prefix::Prefix;
 use super::segments::{Range, flatten};
 use super::table::{INDEX_BITS_MAX, PrefixTable, v4_part, v6_part};
+use crate::source::Address;
 
 /// Fewer segments than this are searched without an index: they fit a few cache lines.
 const INDEXED_FROM: usize = 64;
@@ -39,7 +40,13 @@ impl PrefixMap {
     /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
     #[inline]
     pub fn get(&self, address: IpAddr) -> Option<NonZeroU32> {
-        self.table().get(address)
+        self.value_of(address.into())
+    }
+
+    /// The same of an address as a number, as a request has it.
+    #[inline]
+    pub fn value_of(&self, address: Address) -> Option<NonZeroU32> {
+        self.table().value_of(address)
     }
 
     /// Whether no prefix is in it.

@@ -6,10 +6,10 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::source::Source;
+use crate::source::{Address, Source};
 
 /// The first bits of an IPv4 address in the 128-bit form.
 const MAPPED_LENGTH: u8 = 96;
@@ -127,15 +127,13 @@ impl Prefix {
 
 /// The 128-bit form of an address, IPv4 mapped.
 pub(super) fn bits(address: IpAddr) -> u128 {
-    u128::from(match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    })
+    Address::from(address).bits()
 }
 
 /// Whether 128 bits are an IPv4 address.
+#[inline]
 pub(super) fn is_mapped(bits: u128) -> bool {
-    Ipv6Addr::from(bits).to_ipv4_mapped().is_some()
+    Address::from_bits(bits).is_ipv4()
 }
 
 impl FromStr for Prefix {

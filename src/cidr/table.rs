@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 
 use super::blocks::Run;
 use super::prefix::{Prefix, bits, is_mapped};
+use crate::source::Address;
 
 /// Finest first-level index: 2^16 parts of the address space.
 pub(super) const INDEX_BITS_MAX: u32 = 16;
@@ -62,7 +63,13 @@ impl<D: Column<u32>, Q: Column<u64>> PrefixTable<D, Q> {
     /// The value of the longest prefix around `address`; a mapped IPv4 address is IPv4.
     #[inline]
     pub fn get(&self, address: IpAddr) -> Option<NonZeroU32> {
-        let bits = bits(address);
+        self.value_of(address.into())
+    }
+
+    /// The same of an address as a number, as a request has it.
+    #[inline]
+    pub fn value_of(&self, address: Address) -> Option<NonZeroU32> {
+        let bits = address.bits();
         self.value(bits, self.row(bits)?)
     }
 

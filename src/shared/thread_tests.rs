@@ -160,7 +160,7 @@ fn lists_are_read_whole() {
     let read = move || {
         let read = snapshot.read(&[Section::Bans], |view| {
             let networks = view.networks(Section::Bans)?;
-            let found = networks.find([10, 0, 1, 2].into(), |_| true);
+            let found = networks.find(IpAddr::from([10, 0, 1, 2]), |_| true);
             Some((networks.iter().collect::<Vec<_>>(), found))
         });
         match read {

@@ -5,7 +5,6 @@
 //! and lets the wider one show, even if the agent is late in taking it out.
 #![forbid(unsafe_code)]
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use super::prefixes::{WordTable, prefix_words, table};
@@ -14,7 +13,7 @@ use crate::cidr::{Prefix, PrefixMapBuilder};
 use crate::engine::facts::{Ban, Now, Origin};
 use crate::engine::verdict::Reason;
 use crate::shared::ledger::Maker;
-use crate::source::Source;
+use crate::source::{Address, Source};
 
 /// Words of a row.
 const ROW: usize = 5;
@@ -170,8 +169,12 @@ impl<'a> Networks<'a> {
 
     /// The longest around `address` of which `wanted` holds.
     #[inline]
-    pub fn find(&self, address: IpAddr, wanted: impl Fn(&Network) -> bool) -> Option<Network> {
-        let mut row = self.table.get(address)?.get();
+    pub fn find(
+        &self,
+        address: impl Into<Address>,
+        wanted: impl Fn(&Network) -> bool,
+    ) -> Option<Network> {
+        let mut row = self.table.value_of(address.into())?.get();
         for _ in 0..DEPTH_MAX {
             let (network, around) = self.row(row as usize - 1)?;
             if wanted(&network) {

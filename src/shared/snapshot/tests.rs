@@ -47,7 +47,7 @@ fn publish(snapshot: Snapshot, networks: &[Network]) {
 
 fn banned(snapshot: Snapshot, address: &str, now_ms: u64) -> Option<String> {
     let now = Now::from_ns(now_ms * 1_000_000);
-    let address = address.parse().unwrap();
+    let address: IpAddr = address.parse().unwrap();
     let found = snapshot.read(&[Section::Bans], |view| {
         let networks = view.networks(Section::Bans)?;
         networks.find(address, |network| network.holds(now, false))
