@@ -2,7 +2,7 @@
 //! the engine, and its change written down. Also what else a script asks about.
 //!
 //! Called by the script's functions in SIP workers. It never waits, never logs (the agent does),
-//! and parses a header only where a state changes or the script left a user out.
+//! and parses a header only where a state changes, a user is muted, or the script left a user out.
 
 use std::net::IpAddr;
 
@@ -170,7 +170,7 @@ fn settle(node: &Node, key: &Key, record: Option<Record>, facts: &Facts, decisio
 pub fn is_muted(node: &Node, request: &impl Request, facts: &Facts, key: Key) -> bool {
     let muted = |user| node.ledger.muted(key, user, facts.now, facts.shadow);
     let domain = request.from_domain().unwrap_or_default();
-    user(node, request, b"").is_some_and(muted)
+    muted(user(node, request, b""))
         || credentials::users(request.received()).any(|name| muted(node.user(name, domain)))
 }
 
@@ -342,7 +342,7 @@ pub fn facts(
 #[inline]
 fn count(node: &Node, decision: &Decision, shadow: bool) {
     let denied = decision.verdict.denies();
-    if decision.shadowed.is_some() || denied && shadow {
+    if denied && shadow || !denied && decision.shadowed.is_some() {
         node.count(Count::ShadowDenied, 1);
     }
     node.count(
@@ -367,13 +367,12 @@ fn effective(verdict: Verdict, shadow: bool) -> i32 {
     }
 }
 
-/// The user that authentication was about: the one given, or the user of From; with the domain
-/// of From.
-pub fn user(node: &Node, request: &impl Request, given: &[u8]) -> Option<u128> {
-    let user = if given.is_empty() {
-        request.from_user()?
-    } else {
-        given
+/// The user that authentication was about: the one given, or the user of From (none is one user, too);
+/// with the domain of From.
+pub fn user(node: &Node, request: &impl Request, given: &[u8]) -> u128 {
+    let user = match given {
+        b"" => request.from_user().unwrap_or_default(),
+        given => given,
     };
-    Some(node.user(user, request.from_domain().unwrap_or_default()))
+    node.user(user, request.from_domain().unwrap_or_default())
 }

@@ -122,7 +122,7 @@ const FUNCTIONS: &[Function] = &[
         kemi: &[("count", &[TEXT, NUMBER, NUMBER])],
         run: script::sec_count,
     },
-    // Only in the build that the tests of the guard use.
+    // Only in the build for the bench.
     #[cfg(feature = "bench")]
     Function {
         script: &["sec_check_anew"],
@@ -130,6 +130,7 @@ const FUNCTIONS: &[Function] = &[
         kemi: &[],
         run: check::sec_check_anew,
     },
+    // Only in the build that the tests of the guard use.
     #[cfg(feature = "fault-injection")]
     Function {
         script: &["sec_test_panic"],

@@ -24,7 +24,7 @@ use crate::shared::statistics::Count;
 pub fn auth_failed(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let Some(node) = node() else { return YES };
     let given = Some(text(args)).filter(|given| !given.is_empty());
-    let report = wrong_password(user(node, message, text(args)), given);
+    let report = wrong_password(Some(user(node, message, text(args))), given);
     offend(node, message, report)
 }
 
@@ -34,9 +34,8 @@ pub fn auth_ok(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     if !message.is_request() || message.is_faked() {
         return YES;
     }
-    if let Some(user) = user(node, message, text(args)) {
-        trust(node, message.source_ip(), user, node.now());
-    }
+    let user = user(node, message, text(args));
+    trust(node, message.source_ip(), user, node.now());
     YES
 }
 
@@ -123,12 +122,18 @@ pub fn offended(node: &Node, request: &impl Request, now: Now, report: Report<'_
     }
     let decision = struck(node, request, &facts, (address, key), &lists, report);
     if let (Change::Mute(sentence), Some(user)) = (decision.change, report.user) {
-        return mute(node, request, &facts, key, user, sentence);
+        return mute(node, request, &facts, key, (user, report.name), sentence);
     }
-    match decision.verdict {
-        // Perhaps another process was faster, with the same offence of the same source.
-        Verdict::DenyNewBan | Verdict::DenyBanned if !facts.shadow => Verdict::DenyNewBan.code(),
-        _ => YES,
+    let banned = match decision.verdict {
+        Verdict::DenyNewBan => true,
+        // Perhaps another process was faster, with the same offence of the same source; or there was
+        // no room for a ban.
+        Verdict::DenyBanned => node.standing(address, key, now).banned(now, false),
+        _ => false,
+    };
+    match banned && !facts.shadow {
+        true => Verdict::DenyNewBan.code(),
+        false => YES,
     }
 }
 
@@ -158,6 +163,8 @@ pub fn struck(
         ..Event::new(Kind::Offence, key.source, Origin::Strike)
     });
     node.count(Count::Strikes, u64::from(weight));
+    let muted = |user| node.ledger.muted(key, user, facts.now, facts.shadow);
+    let muted = user.is_some_and(muted);
     let mut standing = node.ledger.strike(key, user, weight, facts.now);
     let forgeable = if facts.validated { 0 } else { weight };
     standing.forgeable = node.ledger.count_forgeable(key, forgeable, facts.now);
@@ -166,6 +173,7 @@ pub fn struck(
     let reported = Offence {
         reason,
         user_strikes,
+        muted,
     };
     let meters = &mut node.meters(&key, facts.now);
     let decision = decide_offence(&node.policy, facts, &standing, reported, meters);
@@ -179,14 +187,14 @@ fn mute(
     request: &impl Request,
     facts: &Facts,
     key: Key,
-    failed: u128,
+    (failed, name): (u128, Option<&[u8]>),
     sentence: Sentence,
 ) -> i32 {
     let event = Event {
         reason: Reason::AUTH,
         shadow: facts.shadow,
         seconds: sentence.seconds,
-        text: Text::new(request.from_user().unwrap_or_default()),
+        text: Text::new(name.or_else(|| request.from_user()).unwrap_or_default()),
         agent: Text::new(request.user_agent().unwrap_or_default()),
         ..Event::new(Kind::Mute, key.source, Origin::Strike)
     };

@@ -240,3 +240,36 @@ fn a_ban_that_owes_anything_to_forged_strikes_is_no_firm_one() {
         assert!(known.contains(part), "{part}: {known}");
     }
 }
+
+#[test]
+fn whoever_names_no_user_is_one_user_too() {
+    isolate();
+    let node = Kamailio::start(Config::new());
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    let nobody = |function: &str| {
+        let sender = format!("<sip:{SERVER}>;tag=1");
+        let request = Request::call(function, &[]).header("From", &sender);
+        Client::udp(OFFICE).ask(&request).rc()
+    };
+    let codes: Vec<i64> = (0..10).map(|_| nobody("sec_auth_failed")).collect();
+    assert_eq!(codes[8..], [1, -2]);
+    assert_eq!((nobody("sec_check"), check("anna")), (-5, 1));
+    assert_eq!(node.stat("active_bans"), 0);
+}
+
+#[test]
+fn the_line_of_a_mute_names_who_is_muted() {
+    isolate();
+    let node = Kamailio::start(Config::new());
+    Client::udp(OFFICE).ask(&from("anna", "sec_auth_ok", &[]));
+    for _ in 0..10 {
+        login("somebody", "victim", "sec_auth_failed");
+    }
+    wait_until("the line", || node.log().contains("mute a user at"));
+    let log = node.log();
+    let line = log.lines().find(|line| line.contains("mute a user at"));
+    assert!(
+        line.is_some_and(|line| line.contains("user=\"victim\"")),
+        "{line:?}"
+    );
+}

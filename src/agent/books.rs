@@ -85,9 +85,10 @@ impl Books {
     }
 
     fn ban(&mut self, prefix: Prefix, event: &Event) {
-        // What only shadow mode bans takes the place of no ban that holds.
+        // What only shadow mode bans takes the place of no ban that holds, and of no order that the fleet
+        // does not know yet.
         let now = self.node.now();
-        let holds = |known: &Network| known.holds(now, false);
+        let holds = |known: &Network| known.pending || known.holds(now, false);
         if !event.shadow || !self.bans.get(prefix).is_some_and(holds) {
             self.bans.insert(self.ordered(prefix, event));
         }

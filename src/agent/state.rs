@@ -90,9 +90,9 @@ impl StateFile {
         if node.status.state_file_spared() {
             return None;
         }
-        self.wait().await;
+        let before = self.wait().await;
         self.begin(write(node, networks, node.now(), wall_ms()));
-        self.wait().await
+        self.wait().await.or(before)
     }
 
     /// Begins to write a text, unless it is in the file.

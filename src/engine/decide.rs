@@ -127,7 +127,10 @@ pub fn decide_offence(
         }
         let reason = Reason::limit(index);
         match limit.action {
-            Action::Ban => return offence(policy, facts, standing, reason),
+            Action::Ban => {
+                let facts = &resting_on(facts, standing.forgeable == 0);
+                return offence(policy, facts, standing, reason);
+            }
             Action::Limit => {} // the next request is refused
             Action::Shadow => shadowed = shadowed.or(Some(reason)),
         }
@@ -145,11 +148,7 @@ pub fn decide_offence(
     }
     if standing.strikes >= policy.strike_limit {
         let firm = standing.strikes.saturating_sub(standing.forgeable);
-        let facts = &Facts {
-            // However firm the last of them is, without the forged ones there would be no ban.
-            validated: facts.validated && firm >= policy.strike_limit,
-            ..*facts
-        };
+        let facts = &resting_on(facts, firm >= policy.strike_limit);
         let decision = offence(policy, facts, standing, reported.reason);
         return Decision {
             shadowed,
@@ -162,14 +161,22 @@ pub fn decide_offence(
     }
 }
 
+/// The facts as they count where a ban rests on earlier offences, too: however firm the last one is,
+/// without the forged ones there might be no ban.
+fn resting_on(facts: &Facts, firm: bool) -> Facts {
+    Facts {
+        validated: facts.validated && firm,
+        ..*facts
+    }
+}
+
 /// Whether failed authentications are the user's own affair still: the same user failing hundreds
 /// of times where others log in is one phone with an old password. Many different users failing
-/// are a scanner's, wherever that is; and so is one who goes on failing, because somebody who is muted
-/// does not get so far unless he hides who he is.
+/// are a scanner's, wherever that is; and so is one who goes on failing while he is muted, because he does
+/// not get so far unless he hides who he is.
 fn falls_on_user(policy: &Policy, facts: &Facts, standing: &Standing, reported: Offence) -> bool {
-    reported.reason == Reason::AUTH
-        && reported.user_strikes < 2 * policy.strike_limit
-        && users_left(policy, standing, facts.now) > 0
+    let hides = reported.muted && reported.user_strikes >= 2 * policy.strike_limit;
+    reported.reason == Reason::AUTH && !hides && users_left(policy, standing, facts.now) > 0
 }
 
 /// How many more users have to fail before failed authentications are the address' affair; 0 if they
@@ -186,7 +193,7 @@ pub fn users_left(policy: &Policy, standing: &Standing, now: Now) -> u32 {
 /// The longest mute, in seconds: a day, as far as the ledger looks ahead.
 const MUTE_MAX: u64 = 86_400;
 
-/// A mute does not grow: the user's next success ends it anyway.
+/// A mute does not grow: mostly it is one phone with an old password.
 fn muted(policy: &Policy) -> Decision {
     let sentence = Sentence {
         seconds: policy.bans.first.min(MUTE_MAX),

@@ -78,6 +78,7 @@ pub(super) fn because(reason: Reason) -> Offence {
     Offence {
         reason,
         user_strikes: 10,
+        muted: false,
     }
 }
 

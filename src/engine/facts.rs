@@ -58,7 +58,7 @@ pub struct Facts {
     pub method: u32,
     /// `mode=shadow`: decide, but nothing is denied.
     pub shadow: bool,
-    /// The user that it claims to come from is muted at this address.
+    /// The user that it claims to come from, or wants to log in as, is muted at this address.
     pub muted: bool,
     /// The User-Agent is a scanner's. Only looked at with `agent_check`, and where it matters:
     /// see [`super::decide::depends_on_content`].
@@ -76,6 +76,8 @@ pub struct Offence {
     pub reason: Reason,
     /// Weighted offences of the same user at the same address; 0 if no user is known.
     pub user_strikes: u32,
+    /// The user was muted at that address already, and came to a login all the same.
+    pub muted: bool,
 }
 
 /// What the ledger knows of a source. All times are ledger times (ms); 0 means "not at all".

@@ -90,6 +90,7 @@ fn one_dead_phone_is_muted_where_others_log_in() {
     let offence = |strikes| Offence {
         reason: Reason::AUTH,
         user_strikes: strikes,
+        muted: false,
     };
     let judge = |standing: &Standing, strikes| {
         decide_offence(
@@ -104,6 +105,23 @@ fn one_dead_phone_is_muted_where_others_log_in() {
     let decision = judge(&office, 10);
     assert_eq!(code(&decision), (-2, Reason::AUTH));
     assert!(matches!(decision.change, Change::Mute(_)));
+    // It comes back each time that the mute ends, for days.
+    assert!(matches!(judge(&office, 200).change, Change::Mute(_)));
+    let hiding = Offence {
+        muted: true,
+        ..offence(20)
+    };
+    let decision = decide_offence(
+        &requests(),
+        &facts(),
+        &office,
+        hiding,
+        &mut Fixed::default(),
+    );
+    assert!(
+        matches!(decision.change, Change::Ban(_)),
+        "nobody gets so far who does not hide"
+    );
     let scanner = Standing {
         users: 10,
         ..office
@@ -120,6 +138,27 @@ fn one_dead_phone_is_muted_where_others_log_in() {
         matches!(judge(&nobody, 10).change, Change::Ban(_)),
         "nobody has logged in there"
     );
+}
+
+#[test]
+fn a_limit_of_failures_that_owes_anything_to_forgers_makes_no_firm_ban() {
+    let policy = policy(vec![limit("wrong", Count::Failures, Action::Ban)]);
+    let firm = Facts {
+        validated: true,
+        ..facts()
+    };
+    for (forgeable, validated) in [(0, true), (1, false)] {
+        let standing = Standing {
+            strikes: 5,
+            forgeable,
+            ..standing()
+        };
+        let decision = decide_offence(&policy, &firm, &standing, auth(), &mut over());
+        let Change::Ban(sentence) = decision.change else {
+            panic!("{decision:?}");
+        };
+        assert_eq!(sentence.validated, validated);
+    }
 }
 
 #[test]

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_case_sensitive() {
+    fn methods_are_numbered_and_read_in_any_case() {
         for method in METHODS {
             let bit = method_bit(method.as_bytes()).unwrap();
             assert_eq!(method_name(method_number(bit)), method);

@@ -207,9 +207,7 @@ impl Server {
             return;
         };
         let (node, now, address) = (&self.node, self.now(), request.source_ip());
-        let Some(name) = user(node, request, credentials.user) else {
-            return;
-        };
+        let name = user(node, request, credentials.user);
         match code {
             401 | 403 | 407 => {
                 let nonce = node.user(credentials.nonce, b"");

@@ -102,7 +102,7 @@ pub struct Event {
     pub at: u64,
     /// For how long; 0 where that says nothing, [`Event::FOREVER`] without an end.
     pub seconds: u64,
-    /// Earlier bans that are remembered.
+    /// The how manieth ban of the source it is; of an offence, its strikes.
     pub count: u32,
     /// The number of the request's method, as [`method_number`](crate::engine::policy::method_number)
     /// gives it.

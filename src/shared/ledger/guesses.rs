@@ -36,7 +36,7 @@ fn current(payload: u64, now: Now) -> u64 {
 
 /// How many different near misses were forgiven in this hour.
 pub(super) fn forgiven(payload: u64, now: Now) -> u32 {
-    match payload == 0 || is_faded(payload, now) {
+    match is_faded(payload, now) {
         true => 0,
         false => (payload >> USERS_SHIFT & ((1 << USERS) - 1)).count_ones(),
     }
