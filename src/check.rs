@@ -52,9 +52,7 @@ pub fn sec_check(message: &Message<'_>, args: &[Arg<'_>]) -> i32 {
     let decision = judge(node, message, &place, &mut facts, &lists);
     let code = effective(decision.verdict, facts.shadow);
     let verdict = decision.verdict;
-    // Of a request that passes, what would have refused it is worth knowing.
-    let on_trial = decision.shadowed.filter(|_| !verdict.denies());
-    let reason = on_trial.unwrap_or(decision.reason);
+    let reason = decision.told();
     memory::remember(
         message,
         &Last {

@@ -197,6 +197,15 @@ pub struct Decision {
     pub shadowed: Option<Reason>,
 }
 
+impl Decision {
+    /// The reason to tell: of a request that passes, what on trial would have refused it is worth more.
+    #[inline]
+    pub fn told(&self) -> Reason {
+        let on_trial = self.shadowed.filter(|_| !self.verdict.denies());
+        on_trial.unwrap_or(self.reason)
+    }
+}
+
 /// A change to the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -161,10 +161,7 @@ impl<'a> Verdicts<'a> {
         };
         let (from, verdict) = (datagram.from, decision.verdict.code());
         let method = String::from_utf8_lossy(request.method());
-        // As in $sec(reason): of a request that passes, what would have refused it.
-        let on_trial = decision.shadowed.filter(|_| !decision.verdict.denies());
-        let reason = on_trial.unwrap_or(decision.reason);
-        let reason = server.node().reason_text(reason);
+        let reason = server.node().reason_text(decision.told());
         let (seconds, fraction) = (second(time_ns), time_ns % 1_000_000_000);
         let (ip, port) = (from.ip(), from.port());
         self.line(format_args!(
